@@ -79,6 +79,11 @@ class ManagedProcess:
         """The id of the process and of its group. Raises RuntimeError before `start`."""
         return self._running().pid
 
+    @property
+    def runs(self) -> bool:
+        """Whether the process was started and has not ended."""
+        return self._child is not None and self._child.returncode is None
+
     async def start(self) -> None:
         """Start the process. Raises StackFailed if the program does not exist."""
         environment = {

@@ -66,12 +66,13 @@ class LocalStack:
             self._told(f"starting {front.name}")
             await self._gate(front, [front])
             self.address = f"{HOST}:{self.ready[front.name].ports['port']}"
-        except BaseExceptionGroup as group_error:
-            await self.end()
-            # The first failure is the cause; the others follow from it.
-            raise group_error.exceptions[0] from None
-        except BaseException:
-            await self.end()
+        except BaseException as error:
+            if running := [process.name for process in self._processes if process.runs]:
+                self._told(f"ending {', '.join(running)}")
+            await self._end_at_once(self._end_seconds)
+            if isinstance(error, BaseExceptionGroup):
+                # The first failure is the cause; the others follow from it.
+                raise error.exceptions[0] from None
             raise
         return self
 
@@ -116,11 +117,21 @@ class LocalStack:
             for process in reversed(self._processes):
                 await process.end(self._end_seconds)
         except asyncio.CancelledError:
-            await asyncio.gather(*(process.end(_HURRIED_END_SECONDS) for process in self._processes))
+            await self._end_at_once(_HURRIED_END_SECONDS)
             raise
         finally:
-            for process in reversed(self._processes):
-                process.kill()
+            self._kill()
+
+    async def _end_at_once(self, limit_seconds: float) -> None:
+        """End all processes together: before the front is ready, none of them works for another."""
+        try:
+            await asyncio.gather(*(process.end(limit_seconds) for process in self._processes))
+        finally:
+            self._kill()
+
+    def _kill(self) -> None:
+        for process in reversed(self._processes):
+            process.kill()
 
     async def _started(self, spec: ProcessSpec) -> ManagedProcess:
         process = ManagedProcess(spec, self.logs / f"{spec.name}.log")

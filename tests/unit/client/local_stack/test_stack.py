@@ -165,16 +165,23 @@ async def test_hurried_end_still_asks_everybody_once(tmp_path, spec, diary):
 
 
 def test_interrupt_while_starting_ends_everything(tmp_path, spec):
-    """Ctrl-C during the start ends what has started, and interrupts the command."""
+    """Ctrl-C during the start ends what has started, says so, and interrupts the command."""
+    said: list[str] = []
 
     async def start(_interrupts) -> None:
         slow = ProcessSpec("face", (sys.executable, "-c", SILENT))
-        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGINT)
-        async with stack_of(tmp_path, spec, spec("pose"), slow):
+
+        def told(line: str) -> None:
+            said.append(line)
+            if line.startswith("pose is ready"):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        async with stack_of(tmp_path, spec, spec("pose"), slow, told=told):
             pytest.fail("the stack must not come up")
 
     with pytest.raises(Interrupted):
         run_on_loop(start)
+    assert said[-1] == "ending pose, face"
     assert children() == []
 
 
