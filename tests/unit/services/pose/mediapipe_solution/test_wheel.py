@@ -53,5 +53,5 @@ def test_the_networks_alone_are_enough_for_the_engine(site_packages):
 def test_without_any_of_it_neither_is_served(site_packages):
     """Each backend says what it lacks."""
     assert not wheel.is_installed()
-    assert "network files of mediapipe 0.10.21, which is not installed" in Backends().lacks(OURS)
+    assert "its network files are not installed; install them with: pip install" in Backends().lacks(OURS)
     assert "wheel of mediapipe 0.10.21 is not installed" in Backends().lacks(SOLUTION)
