@@ -319,6 +319,7 @@ class _Run:
             sound=self._sound,
             replace=self._job.replace_out,
             keeps_opacity=self._job.keeps_opacity,
+            from_first_picture=self._job.live,
         )
         return closing.enter_context(recording)
 
