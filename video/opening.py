@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import stat
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,10 +34,20 @@ def file_address(path: str | Path) -> str:
     return f"file:{path}"
 
 
+def check_camera(source: str) -> None:
+    """Refuse a camera whose device does not exist, without opening it; anything else passes. Raises UnreadableVideo."""
+    if _CAMERA.fullmatch(source) and sys.platform == "linux" and not Path(_device(source)).exists():
+        raise UnreadableVideo(f"{_device(source)} cannot be opened: {os.strerror(errno.ENOENT).lower()}")
+
+
+def _device(source: str) -> str:
+    return f"/dev/video{source}" if source.isdecimal() else source
+
+
 def opened(source: str) -> Any:
     """Open a source's container for reading. Raises UnreadableVideo with a one-line message."""
     if is_endless(source):
-        device = f"/dev/video{source}" if source.isdecimal() else source
+        device = _device(source)
         camera = _CAMERA.fullmatch(source) is not None
         try:
             return av.open(device, format="v4l2" if camera else None, timeout=_SILENT_SECONDS)

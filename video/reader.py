@@ -73,6 +73,7 @@ class VideoReader:
         self._discarded = 0
         self._failed_packets = 0
         self._decoded = 0
+        self._reached_end = False
         self._last_pts: int | None = None
         # AVI stores only decoding times: the first picture shown gets the first of them, and so on.
         self._decoding_times: deque[int | None] | None = deque() if self._container.format.name == "avi" else None
@@ -118,13 +119,13 @@ class VideoReader:
 
     @property
     def lost_frames(self) -> int:
-        """The number of the file's promised frames that could not be decoded; valid after the last frame.
+        """The number of the file's promised frames that could not be decoded, of those that were read.
 
-        The number is exact if the format has a frame index. Otherwise it is the number of frames that failed to decode,
-        plus an estimate from the promised duration if the file ends early; if the clock restarts or jumps, the duration
-        is not used.
+        After the last frame it covers the whole file. It is exact if the format has a frame index. Otherwise it is the
+        number of frames that failed to decode, plus an estimate from the promised duration if the file ends early; if
+        the clock restarts or jumps, the duration is not used.
         """
-        if self._promised is None or self._last_pts is None:
+        if not self._reached_end or self._promised is None or self._last_pts is None:
             return self._failed_packets
         if self._indexed_frames():
             return max(0, self._indexed_frames() - self._discarded - self._decoded)
@@ -167,8 +168,10 @@ class VideoReader:
             try:
                 packet = next(packets)
             except StopIteration:
+                self._reached_end = True
                 return
             except av.error.FFmpegError as error:
+                self._reached_end = True
                 # The file is truncated, but the decoder still holds frames. `lost_frames` counts the missing ones.
                 if isinstance(error, av.error.ExitError):
                     self._notes.append(f"it broke off: {reason(error)}")

@@ -34,6 +34,7 @@ class SoundTrack:
         chosen, self.notes = chosen_sound(self._input)
         self._source: Any = chosen
         self._start_seconds = start_seconds
+        self._begins_s = 0.0
         videos = [stream for stream in self._input.streams.video if stream.codec_context is not None]
         self._video: Any = chosen_video(self._input, source)[0] if videos else None
         self._timeline = Timeline(self._input, 1 / frame_rate)
@@ -50,12 +51,15 @@ class SoundTrack:
         """Close the file."""
         self._input.close()
 
-    def attach(self, container: Any, copied_codecs: frozenset[str] | None, encoder: str = "aac") -> None:
+    def attach(
+        self, container: Any, copied_codecs: frozenset[str] | None, encoder: str = "aac", begins_s: float = 0.0
+    ) -> None:
         """Add a track to the output container before its first packet is written.
 
         copied_codecs: codecs to copy; None for all that the container supports. encoder: for other codecs; aac or
-        libopus.
+        libopus. begins_s: the source's time that is the output's time 0; earlier sound is left out.
         """
+        self._begins_s = begins_s
         if self._source is None:
             return
         if self.codec in (container.supported_codecs if copied_codecs is None else copied_codecs):
@@ -107,8 +111,14 @@ class SoundTrack:
         yield from self._output.encode(None)
 
     def _demuxed(self) -> Iterator[Any]:
+        """Yield the packets from the output's time 0 on; a file's own start may lie a little before it."""
+        for packet in self._in_parts():
+            if not self._begins_s or packet.pts is None or packet.pts >= 0:
+                yield packet
+
+    def _in_parts(self) -> Iterator[Any]:
         """Yield the packets, shifted by their part's offset and by the start time."""
-        start = -Fraction(self._start_seconds)
+        start = -Fraction(self._start_seconds + self._begins_s)
         part, held = 0, list[Any]()
         for packet in self._in_order():
             if packet.stream.index != self._source.index:

@@ -13,7 +13,7 @@ from motion.frame import Picture
 from motion.keypoint_files.folder import is_keypoints
 from motion.keypoint_files.openpose_json import shrunk_size
 from motion.people.dancer_choice import DancerChoice
-from video.opening import is_endless
+from video.opening import check_camera, is_endless
 from video.reader import VideoReader
 
 Reader = VideoReader | KeypointsReader
@@ -41,8 +41,12 @@ class Source:
         return VideoReader(self.name)
 
     def check(self) -> tuple[str, ...]:
-        """Open and close the source to fail early. Returns what the reader assumed about it, in lines for the user."""
+        """Open and close the source to fail early. Returns what the reader assumed about it, in lines for the user.
+
+        A camera or a stream is not opened: it may show that it is in use, or admit one viewer only.
+        """
         if is_endless(self.name):
+            check_camera(self.name)
             return ()
         with self.open() as reader:
             return reader.remarks if isinstance(reader, KeypointsReader) else ()

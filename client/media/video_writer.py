@@ -96,7 +96,8 @@ class Recording:
 
     out: has a suffix of `CONTAINERS`. time_base: unit of the times passed to `write`. frame_rate: the average, a hint
     for the encoder. sound: the sound to add, if any; closed with the recording. replace: whether `out` may exist.
-    keeps_opacity: pictures have an opacity, and the file keeps it.
+    keeps_opacity: pictures have an opacity, and the file keeps it. from_first_picture: for live sessions, whose source
+    begins earlier and may go on later: time 0 is that of the first picture, and the sound ends with the last one.
     """
 
     def __init__(
@@ -108,11 +109,14 @@ class Recording:
         sound: SoundTrack | None = None,
         replace: bool = False,
         keeps_opacity: bool = False,
+        from_first_picture: bool = False,
     ) -> None:
         self.out = out
         self._encoding = (_TRANSPARENT if keeps_opacity else _OPAQUE)[out.suffix.lower()]
         self._keeps_opacity = keeps_opacity
+        self._from_first_picture = from_first_picture
         self.pictures = 0
+        self._first_pts = 0
         self._time_base = time_base
         self._frame_rate = frame_rate
         self._sound = sound
@@ -148,7 +152,9 @@ class Recording:
         """
         height_px, width_px = picture.shape[:2]
         if self._stream is None:
+            self._first_pts = pts if self._from_first_picture else 0
             self._start(width_px, height_px)
+        pts -= self._first_pts
         if self._size != (width_px, height_px):
             raise UnwritableVideo(f"{self.out}: a picture of {width_px}x{height_px} came after one of {self._size}")
         even = np.pad(picture, ((0, height_px % 2), (0, width_px % 2), (0, 0)), mode="edge")
@@ -172,7 +178,7 @@ class Recording:
             raise UnwritableVideo(f"{self.out}: there is no picture to write")
         try:
             self._container.mux(self._stream.encode(None))
-            if self._sound is not None:
+            if self._sound is not None and not self._from_first_picture:
                 self._container.mux(list(self._sound.packets_until(None)))
             self._container.close()
             if self.out.exists() and not self._replace:
@@ -195,4 +201,5 @@ class Recording:
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         self._stream = stream
         if self._sound is not None:
-            self._sound.attach(self._container, self._encoding.copied_sound, self._encoding.sound_encoder)
+            begins_s = float(self._first_pts * self._time_base)
+            self._sound.attach(self._container, self._encoding.copied_sound, self._encoding.sound_encoder, begins_s)

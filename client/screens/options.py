@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -12,6 +12,8 @@ from client.screens.picture_stream import STREAM_PATH, PictureStream, parsed_scr
 from client.screens.screen import Screen
 from client.screens.virtual_camera import VirtualCamera
 from client.terminal.display import Display
+
+_FROM_FIRST: Final = "once the actor dances"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,12 +49,14 @@ class ScreenOptions:
             stream = PictureStream(*parsed_screen_address(self.mjpeg))
             closing.callback(stream.close)
             screens.append(stream)
-            display.note(f"the pictures are at {stream.address}{STREAM_PATH}")
+            elsewhere = f", and on port {stream.port} of all addresses of this machine" if stream.is_everywhere else ""
+            display.note(f"the pictures will be at {stream.address}{STREAM_PATH}{elsewhere}, {_FROM_FIRST}")
             if stream.is_public:
-                display.warn(f"everybody who can reach {stream.address} can watch: there is no password")
+                reached = f"port {stream.port} of this machine" if stream.is_everywhere else stream.address
+                display.warn(f"everybody who can reach {reached} can watch: there is no password")
         if self.virtual_camera:
             camera = VirtualCamera()
             closing.callback(camera.close)
             screens.append(camera)
-            display.note(f"the pictures are on the virtual camera {camera.device}")
+            display.note(f"the pictures will be on the virtual camera {camera.device}, {_FROM_FIRST}")
         return tuple(screens)

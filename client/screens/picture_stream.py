@@ -6,6 +6,7 @@ import threading
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from socket import AF_INET6, SHUT_RDWR, SO_SNDBUF, SOL_SOCKET, socket
 from socketserver import TCPServer
 from typing import Any, Final
@@ -46,7 +47,9 @@ class PictureStream:
     has a thread, gets the newest picture whenever it has taken the last one, and never delays `show`. A picture is
     encoded once, and only for viewers. On loopback, requests from pages of other sites are refused.
 
-    port: 0 for a free one. address: of the page, with the real port. Raises CommandError if the port cannot be opened.
+    port: 0 for a free one; the attribute is the real one. address: of the page. is_everywhere: whether it is at every
+    address of this machine; then `address` is the one for this machine. is_public: whether others may reach it.
+    Raises CommandError if the port cannot be opened.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -63,8 +66,11 @@ class PictureStream:
             self._server = _Server((host, port), self)
         except OSError as error:
             raise CommandError(f"--mjpeg: {host}:{port} cannot be opened: {error.strerror or error}") from error
-        shown = f"[{host}]" if ":" in host else host
-        self.address = f"http://{shown}:{self._server.server_address[1]}"
+        self.port = int(self._server.server_address[1])
+        self.is_everywhere = ip_address(str(self._server.server_address[0])).is_unspecified
+        # A browser cannot open the address that stands for all of them.
+        reached = host if not self.is_everywhere else "::1" if ":" in host else _LOOPBACK
+        self.address = f"http://{f'[{reached}]' if ':' in reached else reached}:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="mjpeg", daemon=True)
         self._thread.start()
 

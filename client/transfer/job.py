@@ -66,7 +66,8 @@ class TransferJob:
         PoseDetail | None,
         typer.Option(
             "--detail",
-            help=f"{DETAIL_HELP} Default: holistic; with --live, as much as this machine can hold.",
+            help=f"{DETAIL_HELP} Default: holistic; with --live, as much as the machine can hold, or with "
+            "--pose here: live.",
         ),
     ] = None
     size_px: Annotated[

@@ -20,7 +20,7 @@ from client.connection.session import DanceClient
 from client.connection.types import Accepted, Answer, SentFrame, TransferOptions
 from client.errors import CommandError
 from client.media.background import BackgroundVideo
-from client.media.frame_feed import FeedOptions, FileFeed
+from client.media.frame_feed import FeedOptions, FileFeed, Shot
 from client.media.frame_folder import FrameFolder
 from client.media.keypoints_source import KeypointsFeed, KeypointsReader
 from client.media.live_feed import LiveFeed
@@ -32,12 +32,13 @@ from client.screens.screen import Screen
 from client.terminal.display import Display, ProgressLine
 from client.terminal.signals import Interrupts
 from client.transfer.body_pass import fitted_body
+from client.transfer.held_rate import HeldRate, costly_options
 from client.transfer.job import TransferJob
 from client.transfer.output_frames import Film
 from client.transfer.report import TransferReport, damaged, lost_warning
 from client.transfer.rungs import chosen_size, rung_name, rung_note
 from motion.body import BodyStats
-from motion.frame import FrameSize, Picture, PictureEncoding, RgbaPicture, StageTime
+from motion.frame import FrameSize, NoPictureReason, Picture, PictureEncoding, RgbaPicture, StageTime
 from video.opening import is_endless
 from video.reader import VideoReader
 from video.sound import SoundTrack
@@ -62,12 +63,12 @@ async def transfer(
     The file exists once this returns. Raises CommandError; nothing was written then.
     """
     async with DanceClient(server) as client:
-        size = await _size_of_actor(client, job)
+        sizes = await _sizes_of_actor(client, job)
         body = job.body
         if body is None and not job.live and not job.one_pass:
             body = await fitted_body(client.server, job, display)
         with job.source.open() as reader:
-            return await _Run(job, reader, display, interrupts, size).run(client, body)
+            return await _Run(job, reader, display, interrupts, sizes).run(client, body)
 
 
 def cannot_leave_place(actor: str) -> CommandError:
@@ -78,8 +79,8 @@ def cannot_leave_place(actor: str) -> CommandError:
     )
 
 
-async def _size_of_actor(client: DanceClient, job: TransferJob) -> FrameSize | None:
-    """Return the size at which the actor shall be drawn, None for any.
+async def _sizes_of_actor(client: DanceClient, job: TransferJob) -> list[FrameSize]:
+    """Return the sizes at which the actor can be drawn.
 
     Refuses an unknown or unusable actor, and a size that it does not have, before any frame is sent.
     """
@@ -99,17 +100,19 @@ async def _size_of_actor(client: DanceClient, job: TransferJob) -> FrameSize | N
     if not job.background.for_server.is_own_place and any(actor.wardrobe is None for actor in wanted):
         raise cannot_leave_place(job.actor)
     sizes = [size for size in (wanted[0].stage_size, *wanted[0].smaller_sizes) if size is not None]
-    return chosen_size(job.actor, sizes, job.size_px)
+    chosen_size(job.actor, sizes, job.size_px)
+    return sizes
 
 
 class _Run:
     """One transfer, from the first frame to the finished file."""
 
     def __init__(
-        self, job: TransferJob, reader: Reader, display: Display, interrupts: Interrupts, size: FrameSize | None
+        self, job: TransferJob, reader: Reader, display: Display, interrupts: Interrupts, sizes: list[FrameSize]
     ) -> None:
         self._job = job
-        self._size = size
+        self._size = chosen_size(job.actor, sizes, job.size_px)
+        self._held_rate = HeldRate(costly_options(job, sizes))
         self._reader = reader
         self._display = display
         self._interrupts = interrupts
@@ -183,6 +186,7 @@ class _Run:
                         self._tell_size(feed)
                     if isinstance(feed, LiveFeed):  # what is told counts the frames that are shown
                         answer = replace(answer, sequence=answer.sequence - WARM_UP_FRAMES)
+                        self._tell_held_rate(session, answer, shot)
                     self._tell_rung(session, answer)
                     report.add(answer)
                     line.advance()
@@ -319,6 +323,7 @@ class _Run:
             sound=self._sound,
             replace=self._job.replace_out,
             keeps_opacity=self._job.keeps_opacity,
+            from_first_picture=self._job.live,
         )
         return closing.enter_context(recording)
 
@@ -365,6 +370,16 @@ class _Run:
         if answer.rung != before:
             of_this_stream = before if session.reconnects == reconnects else None
             self._display.note(rung_note(rungs, of_this_stream, answer.rung, answer.sequence))
+
+    def _tell_held_rate(self, session: ResumingSession, answer: Answer, shot: Shot) -> None:
+        """Tell the user that frames are dropped, unless the server can step down, which it says itself."""
+        if len(session.accepted.rungs) != 1:
+            return
+        dropped = answer.no_picture is NoPictureReason.DROPPED
+        time_s = float(shot.pts * self._reader.time_base)
+        note = self._held_rate.see(answer.sequence, time_s, dropped=dropped, stream=session.reconnects)
+        if note is not None:
+            self._display.note(note)
 
     def _tell_size(self, feed: FileFeed) -> None:
         width_px, height_px = feed.shrunk_from or (0, 0)

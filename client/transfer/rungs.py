@@ -14,7 +14,7 @@ from serving.pictures.compositing import premultiplied, with_straight_alpha
 
 _DETAILS: Final = {
     PoseDetail.HOLISTIC: "face and hands in every frame",
-    PoseDetail.LIVE: "face and hands in every n-th frame",
+    PoseDetail.LIVE: "face and hands in some of the frames",
     PoseDetail.BODY: "no face and hands",
 }
 

@@ -37,6 +37,7 @@ class Behaviour:
 
     no_person: frozenset[int] = frozenset()
     bad_frames: frozenset[int] = frozenset()
+    dropped: frozenset[int] = frozenset()
     fail_at: int | None = None
     interrupt_at: int | None = None
     answers_after_interrupt: bool = False
@@ -156,6 +157,9 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             return answer
         if self._behaviour.nobody_placed:
             answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_NOT_PLACED
+            return answer
+        if frame.sequence in self._behaviour.dropped:
+            answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_DROPPED
             return answer
         if frame.sequence in self._behaviour.bad_frames:
             answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_BAD_FRAME

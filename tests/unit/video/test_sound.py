@@ -93,6 +93,27 @@ def test_sound_stays_in_step(tmp_path, what):
     assert heard_beeps(out) == pytest.approx(case.at, abs=0.045)
 
 
+@pytest.mark.parametrize(("sound", "name"), [("aac", "out.mp4"), ("pcm_s16le", "out.mp4"), ("pcm_s16le", "out.mkv")])
+def test_a_live_recording_is_of_what_was_shown(tmp_path, sound, name):
+    """It begins at its first picture and ends with its last one, the sound too; both stay in step."""
+    source, out = flashing(tmp_path / "a.mkv", 7, sound=sound), tmp_path / name
+    with VideoReader(str(source)) as reader:
+        track = SoundTrack(str(source), reader.start_seconds, reader.frame_rate)
+        with Recording(
+            out, time_base=reader.time_base, frame_rate=reader.frame_rate, sound=track, from_first_picture=True
+        ) as recording:
+            for frame in list(reader.frames())[4:11]:
+                recording.write(frame.pixels, frame.pts)
+            recording.keep()
+    assert seen_flashes(out) == pytest.approx([0.3], abs=0.025)
+    assert heard_beeps(out) == pytest.approx([0.3], abs=0.045)
+    with av.open(str(out)) as container:
+        assert next(container.decode(video=0)).time == pytest.approx(0, abs=0.025)
+    with av.open(str(out)) as container:
+        heard = sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+    assert heard == pytest.approx(0.65, abs=0.1)  # whole packets
+
+
 def test_sound_of_an_unknown_codec_is_ignored(tmp_path):
     """The pictures are copied without sound, and there is a note."""
     notes = copied(sound_unnamed(flashing(tmp_path / "a.mov", 7, sound="pcm_s16le")), tmp_path / "out.mp4")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import socket
+import sys
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import pytest
 
 from client.__main__ import run
 from motion.body import BodyStats
+from serving.errors import UnreadableVideo
 from video.reader import VideoReader
 
 
@@ -213,6 +215,18 @@ def test_unknown_actor_of_a_local_stack_is_told_before_it_starts(fails, make_vid
     source = make_video()
     command = ["transfer", str(source), "--actor", "swan", "-o", str(tmp_path / "o.mp4"), "--actors", str(tmp_path)]
     assert "there is no actor 'swan'" in fails(1, *command)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has cameras as files")
+@pytest.mark.parametrize("camera", ["987", "/dev/video987"])
+def test_a_missing_camera_is_told_before_services_start(fails, tmp_path, monkeypatch, camera):
+    """In the words of its opening, but at once."""
+    monkeypatch.setattr("client.commands.transfer.with_server", lambda *given: pytest.fail("services start"))
+    told = fails(1, "transfer", camera, "--actor", "juggler", "--live", "-o", tmp_path / "o.mp4")
+    assert told == "error: /dev/video987 cannot be opened: no such file or directory"
+    with pytest.raises(UnreadableVideo) as refused:
+        VideoReader(camera)
+    assert told == f"error: {refused.value}"
 
 
 @pytest.mark.parametrize(

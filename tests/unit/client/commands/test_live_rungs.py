@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import av
@@ -91,6 +92,29 @@ def test_a_new_session_is_not_taken_for_a_faster_machine(serve, make_video, tmp_
     told = capsys.readouterr().err
     assert "the session after the lost connection chooses anew" in told
     assert "there is time for it again" not in told
+
+
+TOO_SLOW = frozenset(range(WARM_UP_FRAMES, 100)) - frozenset(range(WARM_UP_FRAMES, 100, 3))
+
+
+def test_a_rate_that_cannot_be_held_as_asked_is_told(serve, make_video, tmp_path, monkeypatch, capsys):
+    """If both options are fixed the server cannot step down, and says nothing: the command says it, once."""
+    monkeypatch.setattr("client.transfer.held_rate._WINDOW_SECONDS", 0.3)
+    fake = serve(has_wardrobe=True, dropped=TOO_SLOW)
+    chosen = ("--detail", "holistic", "--size", str(SIZE_PX))
+    assert live(make_video(frames=20, rate=20), fake.address, tmp_path / "o.mp4", *chosen) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "cannot be held" in line]
+    assert len(told) == 1
+    assert re.match(r"frame \d+: the camera's rate cannot be held: \d+ of \d+ frames are shown; ", told[0])
+    assert told[0].endswith("leave out --detail and --size, so that a frame may take less work")
+
+
+def test_a_server_that_may_choose_speaks_for_itself(serve, make_video, tmp_path, monkeypatch, capsys):
+    """With several rungs, the server's own steps are told, and no advice beside them."""
+    monkeypatch.setattr("client.transfer.held_rate._WINDOW_SECONDS", 0.3)
+    fake = serve(dropped=TOO_SLOW, reduced=range(500, 501))
+    assert live(make_video(frames=20, rate=20), fake.address, tmp_path / "o.mp4") == 0
+    assert "cannot be held" not in capsys.readouterr().err
 
 
 def test_a_size_that_the_actor_lacks_is_refused_before_services_start(root, make_video, tmp_path, monkeypatch, capsys):

@@ -56,7 +56,7 @@ def test_pictures_can_be_watched_while_the_session_runs(serve, make_video, monke
     monkeypatch.setattr("client.screens.options.PictureStream", watched)
     assert live(make_video(frames=15, rate=20), serve().address, "--mjpeg", address) == 0
     watching.join()
-    assert f"the pictures are at http://{address}/stream.mjpg" in capsys.readouterr().err
+    assert f"the pictures will be at http://{address}/stream.mjpg, once the actor dances" in capsys.readouterr().err
     assert levels == sorted(set(levels))
     assert levels[0] >= WARM_UP_FRAMES
     assert levels[-1] == WARM_UP_FRAMES + 14
@@ -96,7 +96,7 @@ def test_pictures_reach_a_virtual_camera(serve, make_video, camera, capsys):
     assert live(make_video(frames=6, rate=20), serve().address, "--virtual-camera") == 0
     assert {picture.shape for picture in camera.sent} == {(64, 64, 3)}
     assert abs(int(np.median(camera.sent[-1])) - grey_level(WARM_UP_FRAMES + 5)) < 6
-    assert "the pictures are on the virtual camera /dev/video9" in capsys.readouterr().err
+    assert "the pictures will be on the virtual camera /dev/video9, once the actor dances" in capsys.readouterr().err
 
 
 def test_a_screen_that_fails_does_not_cost_the_recording(serve, make_video, camera, tmp_path, capsys):
@@ -121,6 +121,14 @@ def test_screens_are_for_live_sessions(serve, make_video, option, capsys):
 
 
 def test_others_on_the_network_are_warned_of(serve, make_video, capsys):
-    """A host beyond this machine has to be named, and the command says that there is no password."""
-    assert live(make_video(frames=2, rate=20), serve().address, "--mjpeg", f"0.0.0.0:{free_ports(1)[0]}") == 0
-    assert "can watch: there is no password" in capsys.readouterr().err
+    """A host beyond this machine has to be named, and the command says that there is no password.
+
+    For all addresses of this machine, the line has one that a browser here can open.
+    """
+    port = free_ports(1)[0]
+    assert live(make_video(frames=2, rate=20), serve().address, "--mjpeg", f"0.0.0.0:{port}") == 0
+    told = capsys.readouterr().err
+    assert f"everybody who can reach port {port} of this machine can watch: there is no password" in told
+    assert (
+        f"will be at http://127.0.0.1:{port}/stream.mjpg, and on port {port} of all addresses of this machine," in told
+    )

@@ -8,6 +8,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -200,12 +201,26 @@ def test_stream_address_is_played_live(serve, make_video, tmp_path, web_address,
     assert "no display was found, so no preview window is shown" in capsys.readouterr().err
 
 
-def test_interrupt_ends_a_live_recording_and_keeps_it(serve, make_video, tmp_path, no_display):
-    """Ctrl-C ends a live source, and the file contains everything until then."""
+def test_interrupt_ends_a_live_recording_and_keeps_it(serve, make_video, tmp_path, no_display, capsys):
+    """Ctrl-C ends a live source, and the file contains everything until then. What was not played is not damaged."""
     out = tmp_path / "out.mp4"
     fake = serve(interrupt_at=WARM_UP_FRAMES + 2, answers_after_interrupt=True)
     assert transfer(make_video(frames=600, rate=30), out, fake.address, "--live") == 0
     assert 2 <= len(grey_levels(out)) < 100
+    said = capsys.readouterr()
+    assert "damaged" not in said.err
+    assert "lost in the source" not in said.out
+
+
+def test_a_live_recording_begins_at_its_first_picture(serve, make_video, tmp_path, no_display):
+    """The file has no empty time for what its source showed before: the warm-up of a camera, or nobody."""
+    first, out = WARM_UP_FRAMES + 4, tmp_path / "out.mp4"
+    fake = serve(no_person=frozenset(range(WARM_UP_FRAMES, first)))
+    assert transfer(make_video(frames=8, rate=20), out, fake.address, "--live") == 0
+    with av.open(str(out)) as container:
+        times_s = [frame.time for frame in container.decode(video=0)]
+    assert times_s[0] == 0
+    assert 0 < times_s[-1] < 0.2
 
 
 def test_interrupt_before_the_first_live_picture_says_so(serve, make_video, tmp_path, no_display, capsys):

@@ -71,6 +71,13 @@ def test_reader_promises_what_it_gives(make_video):
     assert [round(frame.seconds * 25) for frame in frames] == list(range(9))
 
 
+def test_frames_that_were_not_read_are_not_lost(make_video):
+    """A reader may stop early, as a live session does that the user ends."""
+    with VideoReader(str(make_video(frames=9, rate=25))) as reader:
+        next(reader.frames())
+        assert reader.lost_frames == 0
+
+
 def test_transport_streams_begin_at_zero(make_video):
     """The arbitrary start of a transport stream's clock is subtracted."""
     with VideoReader(str(make_video("clip.ts", frames=5))) as reader:

@@ -16,7 +16,7 @@ SIZE = FrameSize(8, 8)
 def test_a_rung_is_named_by_what_is_seen() -> None:
     """Names say the height, and how often face and hands are found."""
     assert rung_name(Rung(PoseDetail.LIVE, 3, SIZE)) == "8 px, face and hands in one of 3 frames"
-    assert rung_name(Rung(PoseDetail.LIVE, 0, SIZE)) == "8 px, face and hands in every n-th frame"
+    assert rung_name(Rung(PoseDetail.LIVE, 0, SIZE)) == "8 px, face and hands in some of the frames"
 
 
 @pytest.mark.parametrize("channels", [3, 4])
