@@ -26,6 +26,13 @@ def test_help_of_actors_says_what_happens_without_a_server(capsys):
     assert "one starts here" not in told
 
 
+def test_help_of_transfer_says_each_default_of_the_detail(capsys):
+    """Live, it depends on where the poses are estimated."""
+    assert run(["transfer", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Default: holistic; with --live, as much as the machine can hold, or with --pose here: live." in told
+
+
 def test_summaries_of_sub_commands_are_complete(capsys):
     """On 80 columns, no summary of the list is cut off."""
     for command in ([], ["actors"], ["jobs"]):
