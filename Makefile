@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 # OpenMP's default spin-wait makes processes that share cores 3 to 20 times slower.
 export OMP_WAIT_POLICY := PASSIVE
 
+# Tests start hundreds of processes. Without compiled files, which some images switch off, each compiles all modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install demo test test-one test-slow soak check format protos bench images push load-kind load-k3s sample-clip \
 	sample-actor clean
 
