@@ -213,7 +213,7 @@ def test_interrupt_ends_a_live_recording_and_keeps_it(serve, make_video, tmp_pat
 
 
 def test_a_live_recording_begins_at_its_first_picture(serve, make_video, tmp_path, no_display):
-    """The file has no empty time for what its source showed before: the warm-up of a camera, or nobody."""
+    """The file has no empty time for what its source showed before: the warm-up of a camera, or an empty room."""
     first, out = WARM_UP_FRAMES + 4, tmp_path / "out.mp4"
     fake = serve(no_person=frozenset(range(WARM_UP_FRAMES, first)))
     assert transfer(make_video(frames=8, rate=20), out, fake.address, "--live") == 0
