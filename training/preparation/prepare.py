@@ -25,7 +25,7 @@ from motion.pose import Pose
 from serving.errors import BadInput, DanceError, NoBody
 from serving.process.atomic_files import read_picture, write_picture, written_whole
 from training.data.footage import Footage
-from training.data.lazy import Lazy
+from training.data.lazy import Lazy, mapped_arrays
 from training.data.plate import Mask
 from training.data.prepared_footage import (
     CAMERA_FILE,
@@ -258,7 +258,7 @@ class _Preparation:
             paths = self._kept(seen)
             paths = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, PLATE_FRAMES).round().astype(int))]
             frames = [int(path.stem) for path in paths]
-            pictures = Lazy(len(paths), lambda i: np.load(paths[i], mmap_mode="r"))
+            pictures = mapped_arrays(paths)
             masks = Lazy(len(frames), lambda i: seen.mask(frames[i]))
 
             def mask(index: int) -> Mask:
