@@ -123,7 +123,7 @@ class LocalStack:
             self._kill()
 
     async def _end_at_once(self, limit_seconds: float) -> None:
-        """End all processes together: before the front is ready, none of them works for another."""
+        """End all processes together: after a failed start, when none works for another yet, or in a hurry."""
         try:
             await asyncio.gather(*(process.end(limit_seconds) for process in self._processes))
         finally:

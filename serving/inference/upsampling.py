@@ -33,7 +33,7 @@ def transpose_upsampling(model: Any) -> int:
         op = silent_libraries.openvino().opset13
         kernel = op.constant(_transposed_kernel(_values(convolution.input(1).get_source_output().get_node())))
         padded = op.pad(small, [0, 0, 1, 1], [0, 0, 1, 1], "edge")
-        # Of the padded picture's (2 + 2 * side + 2) + 2 rows, the three at each end belong to the padding.
+        # It returns 2 * side + 6 rows, of which three at each end are the padding's.
         large = op.convolution_backprop_data(
             padded, kernel, [2, 2], pads_begin=[3, 3], pads_end=[3, 3], dilations=[1, 1]
         )
@@ -60,11 +60,12 @@ def _upsampled_by(convolution: Any) -> Any:
     if pad.get_type_name() != "Pad" or pad.get_attributes()["pad_mode"] != "reflect" or len(_users(pad)) > 1:
         return None
     upsampling = pad.input(0).get_source_output().get_node()
-    if upsampling.get_type_name() != "Interpolate" or upsampling.get_attributes()["mode"] != "nearest":
+    if upsampling.get_type_name() != "Interpolate" or len(_users(upsampling)) > 1:
         return None
     how = upsampling.get_attributes()
-    scales = upsampling.input(1).get_source_output().get_node()
-    if how["shape_calculation_mode"] != "scales" or tuple(_values(scales)) != _TWICE or len(_users(upsampling)) > 1:
+    if how["mode"] != "nearest" or how["shape_calculation_mode"] != "scales":
+        return None
+    if tuple(_values(upsampling.input(1).get_source_output().get_node())) != _TWICE:
         return None
     small, padded = upsampling.get_input_partial_shape(0), pad.get_output_partial_shape(0)
     for axis in (2, 3):
