@@ -12,7 +12,7 @@ import pytest
 
 from services.generator.triton.access_key import fenced, fresh_key, hide, key_header
 
-WAITS = "import sys; sys.stdin.readline(); print(sys.argv[1])"
+WAITS = "import sys; print('started', flush=True); sys.stdin.readline()"
 
 
 @pytest.fixture
@@ -26,6 +26,8 @@ def child() -> Iterator[tuple[psutil.Popen, str]]:
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
+        # Until the kernel has replaced the program, the arguments in /proc are empty.
+        assert process.stdout.readline() == "started\n"
         yield process, key
         if process.poll() is None:
             process.kill()
