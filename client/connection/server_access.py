@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,13 +19,14 @@ class ServerAccess:
     """A server, and the credentials presented to it.
 
     address: host:port. tls: None for plaintext. token_file: contains only the user's token. insecure: allow plaintext
-    to another machine, though never with a token. Raises UsageError.
+    to another machine, though never with a token. token: the token itself, in place of its file. Raises UsageError.
     """
 
     address: str
     tls: ChannelTls | None = None
     token_file: Path | None = None
     insecure: bool = False
+    token: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if self.tls is not None:
@@ -34,7 +35,7 @@ class ServerAccess:
             return
         if is_local(self.address):
             return
-        if self.token_file is not None:
+        if self.token_file is not None or self.token:
             raise UsageError(
                 f"a token is not sent to {self.address} in plaintext: give --tls-ca, the CA that signs its certificate"
             )
@@ -46,6 +47,8 @@ class ServerAccess:
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return the metadata of a call. Reads the file each time, as a token may be renewed. Raises CommandError."""
+        if self.token:
+            return (("authorization", f"Bearer {self.token}"),)
         if self.token_file is None:
             return ()
         try:
@@ -62,7 +65,7 @@ class ServerAccess:
 
     def shown_by(self, stub: Any) -> Any:
         """Return `stub` with `metadata` in all of its calls."""
-        return stub if self.token_file is None else _StubWithMetadata(stub, self)
+        return _StubWithMetadata(stub, self) if self.token or self.token_file is not None else stub
 
 
 class _StubWithMetadata:

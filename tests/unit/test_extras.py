@@ -20,9 +20,11 @@ DISTRIBUTIONS = {
     "psutil": "psutil", "tensorboardX": "tensorboardx",
     "torchmetrics": "torchmetrics", "tritonclient": "tritonclient", "typer": "typer",
     "onnxruntime": "onnxruntime", "scipy": "scipy",
+    "starlette": "starlette", "uvicorn": "uvicorn", "websockets": "websockets",
 }  # fmt: skip
 OURS = {
     "benchmarks", "client", "dance", "motion", "orchestrator", "samples", "serving", "services", "training", "video",
+    "web",
 }  # fmt: skip
 GIVEN_BY_TRITON = {"triton_python_backend_utils"}
 PARTS = {
@@ -33,6 +35,7 @@ PARTS = {
     "orchestrator": ["motion", "serving", "orchestrator"],
     "client": ["motion", "serving", "video", "client"],
     "samples": ["motion", "samples"],
+    "web": ["motion", "serving", "video", "client", "web"],
     "training": ["motion", "serving", "video", "training", "services/pose", "services/generator/network.py"],
 }
 OPTIONAL = {

@@ -25,6 +25,7 @@ ALLOWED = {
         "services.pose.backends", "services.pose.estimator", "services.pose.models.card",
         "services.generator.triton.plain_paths",
     },
+    "web": {"client", "motion", "serving", "video", "services.pose.mediapipe.model_files"},
 }  # fmt: skip
 ROOMS = {
     "motion": ("wardrobe", "people", "keypoint_files", "smoothing"),
@@ -41,6 +42,7 @@ ROOMS = {
         "connection", "terminal",
     ),
     "samples": ("renderer",),
+    "web": ("making", "dances", "live", "actors", "browser_pose", "access"),
 }  # fmt: skip
 """The rooms of each package: a room may import those after it, and files beside the rooms."""
 MOST_FILES_SIDE_BY_SIDE = 14

@@ -1,0 +1,1 @@
+"""Who may do what: visitors, tickets, origins, limits, and the way to the orchestrator."""

@@ -1,0 +1,27 @@
+"""The way to the orchestrator, with each visitor's own token."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from client.connection.server_access import ServerAccess
+from client.connection.session import DanceClient
+from web.access.visitors import Visitor
+
+
+class Orchestrator:
+    """Opens connections to one orchestrator. access: the gateway's own, also for what no visitor asks for."""
+
+    def __init__(self, access: ServerAccess) -> None:
+        self.access = access
+
+    def client(self, visitor: Visitor | None = None) -> DanceClient:
+        """Return a new connection, an async context manager, with the visitor's token or else the gateway's own.
+
+        Each session needs one of its own, because a session that reconnects replaces its client's channel.
+        """
+        return DanceClient(self.access_for("" if visitor is None else visitor.token))
+
+    def access_for(self, token: str) -> ServerAccess:
+        """Return how to reach the orchestrator with `token`; "" for the gateway's own credentials."""
+        return replace(self.access, token=token, token_file=None) if token else self.access

@@ -1,0 +1,71 @@
+"""Settings of the gateway."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from client.connection.server_access import ServerAccess
+from client.errors import UsageError
+from serving.process.settings import AtLeastOne, FinitePositive
+from serving.rpc.server import ServerSettings
+from serving.transport.addresses import checked_address
+from serving.transport.tls import ChannelTls, channel_tls
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebSettings(ServerSettings):
+    """Settings of the gateway, read once from `WEB_*` at start.
+
+    Its port speaks HTTP: with `tls_certificate` and `tls_key` HTTPS, which a browser needs for a camera unless the page
+    is on its own machine.
+    """
+
+    server: str = "127.0.0.1:50050"
+    """The orchestrator."""
+    server_ca: Path | None = None
+    """PEM file of the CA that signs the orchestrator's certificate; it is then called with TLS. None: plaintext."""
+    server_certificate: Path | None = None
+    """PEM file of the gateway's certificate, if the orchestrator requires one."""
+    server_key: Path | None = None
+    server_token_file: Path | None = None
+    """File with the gateway's own token. Without `sign_in`, all visitors dance with it."""
+    server_insecure: bool = False
+    """Allow plaintext calls to an orchestrator on another machine."""
+
+    sign_in: bool = False
+    """Every visitor signs in with a token of the orchestrator, which is passed on with that visitor's calls."""
+    origins: str = ""
+    """More origins that may use the page's interface, comma-separated, such as https://dance.example; the page's own
+    always may."""
+    trusted_proxies: str = ""
+    """Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks, comma-separated."""
+    ticket_seconds: FinitePositive = 30.0
+    """How long a ticket is valid. A page uses it at once, to open its WebSocket."""
+
+    max_live_sessions: AtLeastOne = 8
+    """Live sessions at the same time; more are refused."""
+    max_live_sessions_per_user: AtLeastOne = 2
+    """The same for each user: the owner of a token, otherwise an address."""
+    max_message_bytes: AtLeastOne = 2 * 2**20
+    """Of one WebSocket message; a larger one ends its session. A camera's frame as a JPEG takes 20 to 100 kB."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            checked_address(self.server)
+        except ValueError as error:
+            raise ValueError(f"server: {error}") from error
+        if self.tls_client_ca is not None:
+            raise ValueError("tls_client_ca is not for the page: visitors sign in with tokens (sign_in)")
+        try:
+            self.access()
+        except UsageError as error:
+            raise ValueError(
+                f"server {self.server}: set server_ca for TLS, or server_insecure=true ({error})"
+            ) from error
+
+    def access(self) -> ServerAccess:
+        """Return how the gateway reaches the orchestrator."""
+        tls: ChannelTls | None = channel_tls("server_", self.server_ca, self.server_certificate, self.server_key)
+        return ServerAccess(self.server, tls, self.server_token_file, self.server_insecure)
