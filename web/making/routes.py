@@ -76,18 +76,18 @@ opens the spool for the session.
 making; `footage.bytes` is how much is there. 409 `wrong_offset` with `"offset"` in the error: go on there. The bytes
 must be an MP4, MOV, MKV, WebM or AVI: 415 `not_a_video`. 413 `footage_too_large`. It replaces frames that were filmed.
 
-**POST …/consent** `{"name": "Anna K.", "typed": "I agree", "shown": "the whole text that the page showed"}`: stored with
-the time, and later with the actor, where everybody who may use the actor can read it. 422 `bad_consent`: one of them is
-empty or too long. It can be repeated until the start.
+**POST …/consent** `{"name": "Anna K.", "typed": "I agree", "shown": "the whole text that the page showed"}`: stored
+with the time, and later with the actor, where everybody who may use the actor can read it. 422 `bad_consent`: one of
+them is empty or too long. It can be repeated until the start.
 
 **POST …/start**: 409 `no_consent`, `no_footage` (none, or an upload that is not complete), `already_started`;
 429 `too_many` with Retry-After: the queue is full.
 
-**POST …/cancel**: answers at once with the state `cancelled`; the training is ended and the files are deleted behind it.
+**POST …/cancel**: answers at once with the state `cancelled`; then the training is ended and the files are deleted.
 Versions that were published already stay until they are withdrawn.
 
-**DELETE …/actors/ACTOR**: 204. Only for the visitor who made it here (404 `not_yours` otherwise), and not while it is in
-training (409 `in_training`). New sessions no longer find the actor; running ones go on to their end.
+**DELETE …/actors/ACTOR**: 204. Only for the visitor who made it here (404 `not_yours` otherwise), and not while it is
+in training (409 `in_training`). New sessions no longer find the actor; running ones go on to their end.
 """
 
 from __future__ import annotations
