@@ -123,7 +123,7 @@ export class CameraDance {
     const progress = this.#whole.see(word, performance.now());
     this.#on.guide(word, progress);
     if (word === 'whole' && !this.#session) this.#open();
-    if (progress < 1 || this.#trial) return;
+    if (progress < 1 || this.#trial || !this.#settled) return;
     this.#phase = 'dancing';
     this.#pictured_ms = performance.now();
     this.#on.guide(null, 1);
@@ -172,9 +172,12 @@ export class CameraDance {
     return word === 'whole' ? head.no ?? 'no_picture' : word;
   }
 
+  // Whether it is known where the pose is found; the dance does not begin before.
+  get #settled() { return this.#decided || this.#settings.way !== 'auto'; }
+
   // 'auto': stay in the browser if it is fast enough, otherwise see whether the server holds a higher rate.
   #decide(ms) {
-    if (this.#decided || this.#settings.way !== 'auto') return;
+    if (this.#settled) return;
     const rate = enoughHere(this.#parts, ms, this.#camera.rate_hz);
     if (rate === null) return;
     this.#decided = true;

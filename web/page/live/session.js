@@ -23,7 +23,7 @@ export class LiveSession {
     this.#background = background;
     this.#on = on;
     this.accepted = null;
-    this.#run();
+    queueMicrotask(() => this.#run()); // after the caller has the session
   }
 
   /** Whether a frame can be sent now: the session is open, and not too many frames are in flight. */

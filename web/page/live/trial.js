@@ -2,7 +2,8 @@
 
 const GOOD_HZ = 15; // fast enough in any case
 const OF_CAMERA = 0.8;
-const LOOKS = 12, NOT_COUNTED = 4; // the first looks still find face and hands
+const NOT_COUNTED = 2; // the first looks still find face and hands
+const ENOUGH_LOOKS = 10, FEWEST_LOOKS = 3, ENOUGH_MS = 1000;
 const WARM_UP = 6, TRIAL_MS = 2500, CLEARLY = 1.2;
 
 const times = new WeakMap(); // of one dance, by its parts
@@ -12,8 +13,10 @@ export function enoughHere(parts, ms, camera_hz) {
   const seen = times.get(parts) ?? [];
   times.set(parts, seen);
   seen.push(ms);
-  if (seen.length < LOOKS + NOT_COUNTED) return null;
-  const sorted = seen.slice(NOT_COUNTED).sort((one, other) => one - other);
+  const counted = seen.slice(NOT_COUNTED);
+  const long = counted.length >= FEWEST_LOOKS && counted.reduce((sum, each) => sum + each, 0) >= ENOUGH_MS;
+  if (counted.length < ENOUGH_LOOKS && !long) return null;
+  const sorted = counted.sort((one, other) => one - other);
   times.delete(parts);
   const here_hz = 1000 / Math.max(1, sorted[sorted.length >> 1]);
   return {enough: here_hz >= Math.min(GOOD_HZ, OF_CAMERA * camera_hz), here_hz};
