@@ -85,7 +85,7 @@ export class CameraDance {
     this.#phase = 'guiding';
     this.#whole = new WholeForASecond();
     this.#on.way(way.name, why);
-    this.#on.state('guiding');
+    this.#on.state(why === 'trying' ? 'trying_server' : 'guiding');
     if (way.needsServerForGuide) this.#open();
   }
 
@@ -122,7 +122,7 @@ export class CameraDance {
     const word = advice(joints, width, height, this.#brightness, this.#parts.tables.body_names);
     const progress = this.#whole.see(word, performance.now());
     this.#on.guide(word, progress);
-    if (word === 'whole' && !this.#session) this.#open();
+    if (word === 'whole' && this.#settled && !this.#session) this.#open();
     if (progress < 1 || this.#trial || !this.#settled) return;
     this.#phase = 'dancing';
     this.#pictured_ms = performance.now();

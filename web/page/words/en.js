@@ -65,6 +65,7 @@ export const en = {
   asking_camera: 'Waiting for the camera: allow it if the browser asks.',
   loading_pose: 'Loading what finds your pose, once: {percent} %',
   guiding: 'Looking for you…',
+  trying_server: 'This browser finds poses slowly: trying the server for some seconds…',
   guiding_now: '{text}',
   opening: 'The actor is getting ready…',
   dancing: 'Dancing as {actor}',

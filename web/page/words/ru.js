@@ -1,4 +1,4 @@
-// Русский. The same keys as in en.js; words.js explains the forms.
+// English. Other languages have the same keys; words.js explains the forms.
 export const ru = {
   loading: 'Loading…',
   ready: 'Ready: choose who dances, then use your camera, a clip or a sample dance.',
@@ -65,6 +65,7 @@ export const ru = {
   asking_camera: 'Waiting for the camera: allow it if the browser asks.',
   loading_pose: 'Loading what finds your pose, once: {percent} %',
   guiding: 'Looking for you…',
+  trying_server: 'This browser finds poses slowly: trying the server for some seconds…',
   guiding_now: '{text}',
   opening: 'The actor is getting ready…',
   dancing: 'Dancing as {actor}',
