@@ -50,7 +50,7 @@ def up(
     known = ", ".join(ActorStore(actors).ids()) or "none yet"
 
     async def serve(interrupts: Interrupts) -> None:
-        page_port = page.port if web else None
+        page_port = page.page_port if web else None
         async with hosted(
             actors, logs, display, port=port, settings=settings, load_at_start="all", page_port=page_port
         ) as stack:
@@ -74,10 +74,10 @@ def web_command(
 ) -> None:
     """Serve the page in front of a server: dance in a browser. Ctrl-C stops it."""
     display = Display()
-    check_port_free(page.port, option="--web-port")
+    check_port_free(page.page_port, option="--web-port")
     access = credentials.access(server)
     assert access is not None
-    settings = page_settings(access, page.port)
+    settings = page_settings(access, page.page_port)
 
     async def serve(interrupts: Interrupts) -> None:
         async with started_with_logs(lambda folder, told: page_alone(folder, settings, told), logs, display) as stack:
