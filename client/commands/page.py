@@ -21,7 +21,7 @@ from serving.transport.tls import ChannelTls
 class PageOptions:
     """Where the page is served, and whether a browser opens it."""
 
-    port: Annotated[int, typer.Option("--web-port", min=0, max=65535, help="Port of the page; 0 takes a free one.")] = (
+    page_port: Annotated[int, typer.Option("--web-port", min=0, max=65535, help="Port of the page; 0 takes a free one.")] = (
         8080
     )
     opens: Annotated[

@@ -217,7 +217,7 @@ def test_up_serves_until_interrupted(tmp_path, spec, diary, monkeypatch, capsys)
 
 
 def test_up_with_the_page_names_its_address_and_ends_it_first(tmp_path, spec, diary, monkeypatch, capsys):
-    """`dance up --web` starts the page in front of the orchestrator, prints its address, and ends it before the rest."""
+    """`dance up --web` starts the page after the orchestrator, prints its address, and ends it before the rest."""
 
     def fakes(_actors, logs, *, port, told, settings, load_at_start, page_port):
         assert page_port == 0
