@@ -21,9 +21,9 @@ from serving.transport.tls import ChannelTls
 class PageOptions:
     """Where the page is served, and whether a browser opens it."""
 
-    page_port: Annotated[int, typer.Option("--web-port", min=0, max=65535, help="Port of the page; 0 takes a free one.")] = (
-        8080
-    )
+    page_port: Annotated[
+        int, typer.Option("--web-port", min=0, max=65535, help="The page's port; 0 takes a free one.")
+    ] = 8080
     opens: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser, if there is a screen.")
     ] = True

@@ -2,7 +2,7 @@
 import {ApiError, send} from '../api.js';
 import {joints, parts} from './wire.js';
 
-const PATIENCE_MS = 60_000, FIRST_WAIT_MS = 300, LONGEST_WAIT_MS = 5_000, END_MS = 3_000;
+const PATIENCE_MS = 60_000, FIRST_WAIT_MS = 300, LONGEST_WAIT_MS = 5_000, END_MS = 3_000, LEAVING_MS = 4_000;
 const TRANSIENT = new Set(['gateway_unreachable', 'server_unreachable', 'server_silent', 'draining', 'ticket', 'page_silent', 'http', 'no_visit']);
 
 export class LiveSession {
@@ -71,8 +71,10 @@ export class LiveSession {
       if (this.#wasOpen) { lost_since = performance.now(); wait_ms = FIRST_WAIT_MS; }
       this.#wasOpen = false;
       this.lastWord = error.word;
-      const late = performance.now() - lost_since > PATIENCE_MS;
-      if (!TRANSIENT.has(error.word) || late) {
+      const lost_ms = performance.now() - lost_since;
+      // The page that this one replaced may still be leaving.
+      const worthwhile = error.word === 'too_many_yours' ? lost_ms < LEAVING_MS : TRANSIENT.has(error.word) && lost_ms < PATIENCE_MS;
+      if (!worthwhile) {
         this.#ended = true;
         this.#on.end(error);
         return;
