@@ -45,7 +45,10 @@ def config_to_proto(options: TransferOptions) -> transfer_pb2.TransferConfig:
         source_body=None if options.source_body is None else converters.body_stats_to_proto(options.source_body),
         look_ahead_frames=options.look_ahead_frames,
         return_options=transfer_pb2.ReturnOptions(
-            stage_times=True, label_map=options.label_maps, reference=options.references
+            stage_times=True,
+            label_map=options.label_maps,
+            reference=options.references,
+            source_pose=options.source_poses,
         ),
         pose_detail=detail,
         picture_size=None if options.picture_size is None else converters.frame_size_to_proto(options.picture_size),
@@ -132,6 +135,9 @@ def answer_from_proto(message: transfer_pb2.TransferAnswer) -> Answer:
         message.checkpoint,
         converters.picture_from_proto(message.reference, field="reference") if message.HasField("reference") else None,
         message.rung,
+        converters.pose_from_proto(message.source_pose, field="source_pose")
+        if message.HasField("source_pose")
+        else None,
     )
 
 

@@ -103,6 +103,7 @@ class TransferOptions:
     frame_rate_hz: float = 0.0
     label_maps: bool = False
     references: bool = False
+    source_poses: bool = False
     checkpoint_every_frames: int = 0
     checkpoint: bytes = b""
     background: Background = field(default_factory=Background)
@@ -142,8 +143,9 @@ class Accepted:
 class Answer:
     """The answer to one frame: a picture, or the reason why there is none.
 
-    label_map, reference: if they were requested. rung: where it was drawn, in `Accepted.rungs`. checkpoint: to resume
-    after this frame; empty in most answers.
+    label_map, reference, source_pose: if they were requested. source_pose is in pixels of the source's frame; an answer
+    without a picture has it as well, unless the frame has no dancer. rung: where it was drawn, in `Accepted.rungs`.
+    checkpoint: to resume after this frame; empty in most answers.
     """
 
     sequence: int
@@ -157,3 +159,4 @@ class Answer:
     checkpoint: bytes = b""
     reference: EncodedPicture | None = None
     rung: int = 0
+    source_pose: Pose | None = None

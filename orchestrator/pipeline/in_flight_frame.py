@@ -135,10 +135,10 @@ class InFlightFrame:
             self.remarks.append(Remark.STAGE_RETRIED)
 
     def give_up(self) -> InFlightFrame:
-        """Drop the frame from a LIVE session. Its place in the order and the reason remain."""
+        """Drop the frame from a LIVE session. Its place in the order, the reason and the client's pose remain."""
         if self.no_picture is None:
             self.no_picture = NoPicture(NoPictureReason.DROPPED)
-        self.picture = self.source_pose = None
+        self.picture = None
         return self
 
     @property

@@ -39,6 +39,22 @@ async def test_not_placed_is_distinguished_from_no_person(stack: Stack) -> None:
     assert answers[0].no_picture.detail == "head, hips and both ankles have not been seen together yet"
 
 
+async def test_the_source_pose_comes_without_a_picture_too(stack: Stack) -> None:
+    """A person who is not placed yet is returned as a pose, so that a page can ask for the feet; BAD_FRAME has none."""
+
+    def unplaced(answer):
+        answer.ClearField("pose")
+        answer.ClearField("transform")
+
+    stack.normalize.change = unplaced
+    stack.pose.script = lambda sequence: {1: None, 2: "does not decode"}.get(sequence, person(20 + sequence))
+    config = configured("ben", return_options=transfer_pb2.ReturnOptions(source_pose=True))
+    _, answers = await dance(stack.stub, config, *(raw_frame(t) for t in range(4)))
+    assert {answer.WhichOneof("result") for answer in answers} == {"no_picture"}
+    assert [answer.HasField("source_pose") for answer in answers] == [True, False, False, True]
+    assert answers[3].source_pose.x_px[0] == pytest.approx(23)
+
+
 async def test_held_joints_are_drawn(stack: Stack) -> None:
     """If normalize still answers a pose for a frame without a person, it is drawn, and the answer has a remark."""
 

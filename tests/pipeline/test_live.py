@@ -7,8 +7,8 @@ import asyncio
 from dance.v1 import transfer_pb2
 
 from orchestrator.pipeline.link import MAX_DROPPED_WAITING
-from tests.pipeline.chain import Dancing, Stack, TakenIn, configured, pixels, raw_frame
-from tests.pipeline.fake_stages import ZERO
+from tests.pipeline.chain import Dancing, Stack, TakenIn, configured, pixels, pose_frame, raw_frame
+from tests.pipeline.fake_stages import ZERO, person
 
 LIVE = transfer_pb2.TRANSFER_MODE_LIVE
 DROPPED = transfer_pb2.NO_PICTURE_REASON_DROPPED
@@ -51,6 +51,23 @@ async def test_nothing_past_the_door_is_dropped(stack: Stack, taken_in: TakenIn)
     assert [answer.sequence for answer in drawn] == sorted(stack.pose.pictures)
     assert [int(pixels(answer)[0, 0, 0]) for answer in drawn] == [ZERO + 1 + n for n in range(len(drawn))]
     assert drawn[-1].sequence == 11
+
+
+async def test_dropped_frames_repeat_the_pose_that_the_client_sent(stack: Stack, taken_in: TakenIn) -> None:
+    """Every answer of a client that sends poses has its frame's pose if requested, whether it was dropped or drawn."""
+    stack.triton.gates.hold(0)
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("ben", mode=LIVE, return_options=transfer_pb2.ReturnOptions(source_pose=True)))
+    await dancing.accepted()
+    await dancing.send(pose_frame(0, person(20)))
+    await stack.triton.gates.begun(0)
+    await dancing.send(*(pose_frame(t, person(20 + t)) for t in range(1, 12)))
+    await dancing.call.done_writing()
+    await taken_in.reaches(12)
+    stack.triton.gates.release()
+    answers = await dancing.rest()
+    assert DROPPED in {answer.no_picture.reason for answer in answers}
+    assert [round(answer.source_pose.x_px[0]) for answer in answers] == [20 + t for t in range(12)]
 
 
 async def test_a_client_far_too_fast_has_to_wait(stack: Stack, taken_in: TakenIn) -> None:

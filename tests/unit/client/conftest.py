@@ -146,6 +146,8 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             self._behaviour.seen_poses.append(
                 converters.pose_from_proto(given.pose) if given.HasField("pose") else None
             )
+            if config.return_options.source_pose and given.HasField("pose"):
+                answer.source_pose.CopyFrom(given.pose)
             if not given.HasField("pose"):
                 answer.no_picture.reason = transfer_pb2.NO_PICTURE_REASON_NO_PERSON
                 return answer

@@ -11,11 +11,13 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError, Metadata
 
 from client.connection.session import DanceClient
-from client.connection.types import Answer, TransferOptions
+from client.connection.types import Answer, PosedFrame, TransferOptions
 from client.errors import ServerError, server_errors
 from client.media.frame_feed import shrunk
 from client.transfer.report import TransferReport
-from motion.frame import EncodedPicture, Frame, PictureEncoding, StageTime
+from motion import skeleton
+from motion.frame import EncodedPicture, Frame, FrameSize, NoPictureReason, PictureEncoding, StageTime
+from motion.pose import Pose
 from serving.errors import UnreadableVideo
 from serving.pictures.codec import encode_picture
 
@@ -53,6 +55,25 @@ async def test_error_of_the_source_reaches_whoever_reads_the_answers(serve):
                     pass
         with pytest.raises(UnreadableVideo, match="the tape is torn"):
             await client.fit_body(broken())
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_the_sources_pose_is_in_answers_with_and_without_a_picture(serve, wanted):
+    """A client that requests source poses gets them from a dancer who is not placed yet, too; others get none."""
+    pose = Pose(np.full((skeleton.JOINT_COUNT, 2), 7, np.float32), np.ones(skeleton.JOINT_COUNT, np.float32))
+
+    async def source() -> AsyncIterator[PosedFrame]:
+        yield PosedFrame(0, pose, FrameSize(32, 32))
+        yield PosedFrame(1, None, FrameSize(32, 32))
+
+    options = TransferOptions(actor="juggler", source_poses=wanted)
+    async with DanceClient(serve(nobody_placed=True).address) as client, client.transfer(options) as session:
+        seen, empty = [answer async for answer in session.answers(source())]
+    assert seen.no_picture is NoPictureReason.NOT_PLACED
+    assert (seen.source_pose is not None) == wanted
+    if seen.source_pose is not None:
+        assert np.array_equal(seen.source_pose.joints_px, pose.joints_px)
+    assert empty.source_pose is None
 
 
 async def test_silent_server_ends_the_session(serve, monkeypatch):
