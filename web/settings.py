@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from client.connection.server_access import ServerAccess
 from client.errors import UsageError
-from serving.process.settings import AtLeastOne, FinitePositive, NotNegative
+from serving.process.settings import NOT_NEGATIVE, AtLeastOne, FinitePositive
 from serving.rpc.server import ServerSettings
 from serving.transport.addresses import checked_address
 from serving.transport.tls import ChannelTls, channel_tls
@@ -51,11 +52,11 @@ class WebSettings(ServerSettings):
     """Of one WebSocket message; a larger one ends its session. A camera's frame as a JPEG takes 20 to 100 kB."""
 
     data_folder: Path = Path("~/.local/state/everybody-dance/web")
-    """Where clips, results and recordings are kept until they are deleted. One gateway uses it at a time. On a disk that
-    outlives the process, dances go on after a restart."""
+    """Where clips, results and recordings are kept until they are deleted. One gateway uses it at a time. Dances go on
+    after a restart if the disk outlives the process."""
     data_max_bytes: AtLeastOne = 8 * 2**30
     """Of all files in it."""
-    disk_kept_bytes: NotNegative = 2**30
+    disk_kept_bytes: Annotated[int, NOT_NEGATIVE] = 2**30
     """Free space of its disk that is left to others."""
     dances_at_once: AtLeastOne = 1
     """Clips danced at the same time; the others wait. Each takes one session of the orchestrator."""

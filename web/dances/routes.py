@@ -33,8 +33,8 @@ GET /dances/{id}/preview?after=N
     WebSocket: u32 little-endian length of the head, the head in JSON, then its parts. The head: `{"number": 13,
     "sequence": 12, "width_px": 512, "height_px": 512, "source": 31000, "pose": 1644, "picture": 52000,
     "no_picture": "", "state": "dancing"}`. `source`, `pose` and `picture` are the lengths of the parts, in this order;
-    0 if one is missing. Source and picture are JPEG. The pose is float32 little-endian `[joints, 3]`: x, y in pixels of a frame
-    of `width_px` x `height_px`, which is what the pose was found in, and confidence. All three show the same frame;
+    0 if one is missing. Source and picture are JPEG. The pose is float32 little-endian `[joints, 3]`: x, y in pixels
+    of a frame of `width_px` x `height_px`, which is what the pose was found in, and confidence. All three show the same frame;
     while the body is measured, there is only a source. Ask again right after an answer, or after 200 ms without one.
 GET /dances/{id}/result
     The MP4, with Range. `?download=1` adds Content-Disposition: attachment. 409 `not_ready` before the state is "done".
