@@ -96,3 +96,7 @@ class WebSettings(ServerSettings):
         """Return how the gateway reaches the orchestrator."""
         tls: ChannelTls | None = channel_tls("server_", self.server_ca, self.server_certificate, self.server_key)
         return ServerAccess(self.server, tls, self.server_token_file, self.server_insecure)
+
+    def allowed_origins(self) -> list[str]:
+        """Return `origins` as a list."""
+        return [origin.strip().rstrip("/") for origin in self.origins.split(",") if origin.strip()]
