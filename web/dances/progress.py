@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import struct
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-
 from motion.frame import EncodedPicture, NoPictureReason
 from motion.pose import Pose
+from web.live.messages import pose_bytes, with_head
 
 _RATE_SECONDS: Final = 5.0
-_HEAD: Final = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,28 +27,20 @@ class Preview:
 
     def message(self, number: int, state: str) -> bytes:
         """Return it as `web.dances.routes` describes the preview."""
-        source = self.source.data
-        pose = b"" if self.pose is None else pose_bytes(self.pose)
-        picture = b"" if self.picture is None else self.picture.data
-        head = json.dumps(
-            {
-                "number": number,
-                "sequence": self.sequence,
-                "width_px": self.source.width_px,
-                "height_px": self.source.height_px,
-                "source": len(source),
-                "pose": len(pose),
-                "picture": len(picture),
-                "no_picture": "" if self.no_picture is None else self.no_picture.value,
-                "state": state,
-            }
-        ).encode()
-        return _HEAD.pack(len(head)) + head + source + pose + picture
-
-
-def pose_bytes(pose: Pose) -> bytes:
-    """Return x, y and confidence of every joint as float32 little-endian, `[J, 3]`."""
-    return np.column_stack([pose.joints_px, pose.confidence]).astype("<f4").tobytes()
+        head = {
+            "number": number,
+            "sequence": self.sequence,
+            "width_px": self.source.width_px,
+            "height_px": self.source.height_px,
+            "no_picture": "" if self.no_picture is None else self.no_picture.value,
+            "state": state,
+        }
+        return with_head(
+            head,
+            source=self.source.data,
+            pose=b"" if self.pose is None else pose_bytes(self.pose),
+            picture=b"" if self.picture is None else self.picture.data,
+        )
 
 
 @dataclass(slots=True, eq=False)

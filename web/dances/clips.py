@@ -1,7 +1,8 @@
-"""What visitors upload: chunks of a clip, recognised by its first bytes, and checked by the reader when it is whole."""
+"""Clips to dance: the sample dances, and uploads, recognised by their first bytes and checked when they are whole."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,9 @@ from web.access.refusals import Refused
 from web.dances.dance import ClipFacts, Place
 from web.settings import WebSettings
 
+_SAMPLES: Final = Path(__file__).parent.parent.parent / "samples"
+_SAMPLE_FILES: Final = {"steps": "source_clip.mp4"}
+"""The videos that this project drew, by the id that the page has a title for."""
 CHUNK_BYTES: Final = 2**21
 PICTURE_BYTES: Final = 16 * 2**20
 SOUND_BYTES: Final = 64 * 2**20
@@ -26,6 +30,25 @@ _BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
 _FORMATS: Final = {"video/mp4": "mov", "video/webm": "matroska", "video/x-msvideo": "avi", "audio/ogg": "ogg"}
 """The name that FFmpeg's format must contain, so that a file is read as what it looks like."""
 _PICTURE_LIMITS: Final = PictureLimits(max_side_px=8192, max_bytes=PICTURE_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleDance:
+    """A dance that needs no upload."""
+
+    id: str
+    path: Path
+    clip: ClipFacts
+
+
+def sample_dances(settings: WebSettings, folder: Path = _SAMPLES) -> dict[str, SampleDance]:
+    """Return the sample dances by id; those whose files are not installed are left out. Raises Refused."""
+    paths = {sample_id: folder / name for sample_id, name in _SAMPLE_FILES.items()}
+    return {
+        sample_id: SampleDance(sample_id, path, check_clip(path, settings)[0])
+        for sample_id, path in paths.items()
+        if path.is_file()
+    }
 
 
 def media_type_of(first: bytes, *, sound: bool = False) -> str | None:
