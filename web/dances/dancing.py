@@ -118,11 +118,9 @@ class _Measured:
 
     def advance(self) -> None:
         self._progress.count()
-        self._progress.measured = self._progress.done
 
     def restart(self) -> None:
-        self._progress.begin()
-        self._progress.measured = 0
+        self._progress.begin(measures=True)
 
     def interrupted(self, reason: Exception | None) -> None:
         self._progress.lost_server = "" if reason is None else lost_word(reason)
@@ -216,12 +214,11 @@ class ClipDancer:
     async def measure(self) -> BodyFit:
         """Measure the dancer's body in the whole clip. Raises NoBodyFound, UnreadableVideo, ServerError, Refused."""
         progress = self._dance.progress
-        progress.begin()
+        progress.begin(measures=True)
         clip = self._clip(progress)
         fitted, _ = await fit_counted(
             clip, self._access, _Measured(progress), MAX_SIDE_PX, PoseChoice(), self._patience()
         )
-        progress.of = fitted.frames
         return fitted
 
     async def dance(self) -> None:

@@ -47,7 +47,8 @@ class Preview:
 class Progress:
     """Counts frames of the pass that runs; the runner writes, requests read. clock: monotonic, in seconds.
 
-    of: how many frames there are; None while unknown. lost_server: why the work stands still, in one word; "" if it
+    of: how many frames there are; None while unknown. measures: whether the pass is the one that measures the body,
+    which counts in `measured`; the others count in `done`. lost_server: why the work stands still, in one word; "" if it
     does not.
     """
 
@@ -56,15 +57,17 @@ class Progress:
     of: int | None = None
     pictures: int = 0
     remarks: Counter[str] = field(default_factory=Counter)
+    measures: bool = False
     lost_server: str = ""
     preview: Preview | None = None
     number: int = -1
     clock: Callable[[], float] = time.monotonic
     _times_s: deque[float] = field(default_factory=deque)
 
-    def begin(self, done: int = 0) -> None:
+    def begin(self, done: int = 0, *, measures: bool = False) -> None:
         """Begin a pass over the frames, of which `done` are done already."""
-        self.done = done
+        self.measures = measures
+        self.measured, self.done = (done, 0) if measures else (self.measured, done)
         self.lost_server = ""
         self._times_s.clear()
 
@@ -81,7 +84,8 @@ class Progress:
 
     def count(self) -> None:
         """Count one more frame."""
-        self.done += 1
+        self.measured += self.measures
+        self.done += not self.measures
         now_s = self.clock()
         self._times_s.append(now_s)
         while now_s - self._times_s[0] > _RATE_SECONDS:
@@ -106,4 +110,4 @@ class Progress:
         rate_hz = self.rate_hz
         if self.of is None or rate_hz is None or self.lost_server:
             return None
-        return max(0, self.of - self.done) / rate_hz
+        return max(0, self.of - (self.measured if self.measures else self.done)) / rate_hz
