@@ -224,6 +224,8 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    (tmp_path / "page").mkdir()
+    monkeypatch.setattr("web.application.PAGE", tmp_path / "page")
     return Build(tmp_path / "web", Changes(monkeypatch))
 
 
