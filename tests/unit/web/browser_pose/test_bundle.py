@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
-from starlette.testclient import TestClient
 
 from motion import skeleton
 from services.pose.estimator import PoseRules
 from services.pose.mediapipe.model_files import WHEEL
 from serving.errors import BadSettings
+from tests.unit.web.asgi import get
+from web.access.refusals import Refused
 from web.browser_pose import bundle as bundle_module
 from web.browser_pose.bundle import FOLDER, PACKAGE, PROGRAM, VERSION, PoseBundle
 from web.browser_pose.routes import routes
@@ -27,8 +29,8 @@ def bundle() -> PoseBundle:
 
 
 @pytest.fixture
-def client(bundle: PoseBundle) -> TestClient:
-    return TestClient(Starlette(routes=routes(bundle)))
+def application(bundle: PoseBundle) -> Starlette:
+    return Starlette(routes=routes(bundle))
 
 
 def test_the_program_is_the_published_one(root: Path) -> None:
@@ -71,25 +73,33 @@ def test_a_changed_program_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         PoseBundle()
 
 
-def test_files_may_be_kept_for_good(bundle: PoseBundle, client: TestClient) -> None:
+async def test_files_may_be_kept_for_good(bundle: PoseBundle, application: Starlette) -> None:
     """An address with the file's hash answers its bytes, compressed where that helps, immutable."""
     for file in bundle.files.values():
         if file.size_bytes > 500_000:
             continue  # compressing the program takes half a second
-        answer = client.get(f"/{file.url}", headers={"Accept-Encoding": "gzip"})
-        assert answer.content == file.path.read_bytes(), file.name
+        answer = await get(application, f"/{file.url}", accept_encoding="gzip, br")
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert answer.headers["content-type"].startswith(file.media_type)
-        assert ("content-encoding" in answer.headers) == (file.name.endswith(".js"))
-        plain = client.get(f"/{file.url}", headers={"Accept-Encoding": "identity"})
-        assert plain.content == answer.content
+        is_compressed = answer.headers.get("content-encoding") == "gzip"
+        assert is_compressed == file.name.endswith(".js")
+        assert (gzip.decompress(answer.body) if is_compressed else answer.body) == file.path.read_bytes(), file.name
+        plain = await get(application, f"/{file.url}", accept_encoding="identity")
         assert "content-encoding" not in plain.headers
-    assert gzip.decompress(bundle.files["holistic.js"].compressed) == (FOLDER / "holistic.js").read_bytes()
+        assert plain.body == file.path.read_bytes()
 
 
-def test_the_tables_are_those_of_the_service(bundle: PoseBundle, client: TestClient) -> None:
+async def test_a_file_of_another_release_is_gone(bundle: PoseBundle, application: Starlette) -> None:
+    """An address with another hash is refused, so a page that was open during an update never mixes releases."""
+    for path in ("/pose/files/0123456789abcdef/holistic.js", f"/pose/files/{bundle.files['holistic.js'].version}/a.js"):
+        with pytest.raises(Refused, match="load the page again") as refused:
+            await get(application, path)
+        assert (refused.value.status, refused.value.word) == (404, "pose_file_gone")
+
+
+async def test_the_tables_are_those_of_the_service(bundle: PoseBundle, application: Starlette) -> None:
     """The page gets the joints' order, the landmarks of each joint, the rules and the strokes of a label map."""
-    tables = client.get("/api/skeleton").json()
+    tables = json.loads((await get(application, "/api/skeleton")).body)
     assert tables["joint_count"] == skeleton.JOINT_COUNT
     assert tables["parts"] == {"body": [0, 25], "face": [25, 95], "left_hand": [95, 116], "right_hand": [116, 137]}
     assert len(tables["landmarks"]["face"]) == skeleton.FACE_COUNT
