@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ async def test_unknown_actors_and_sizes_are_named(stack: Stack):
             ({"sends": "smoke"}, "bad_message"),
             ({"background": {"colour": [0, 0, 300]}}, "bad_message"),
         ):
-            given = {"ticket": await visitor.ticket(), "accepted": False, **config}
+            given: dict[str, Any] = {"ticket": await visitor.ticket(), "accepted": False, **config}
             async with visitor.live(**given) as live:
                 assert (await live.ends())[0]["refused"]["code"] == code
 
