@@ -64,7 +64,7 @@ class DanceKeeper:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[DanceKeeper]:
         """Read what an earlier process left, and go on. Raises BadSettings if the folder cannot be used."""
-        self.samples = await asyncio.to_thread(sample_dances, self.settings)
+        self.samples = await asyncio.to_thread(sample_dances)
         with self.store:
             for dance in self.store.all():
                 if dance.record.state is State.UPLOADING and dance.has_all:
