@@ -123,7 +123,7 @@ class _Measured:
         self._progress.begin(measures=True)
 
     def interrupted(self, reason: Exception | None) -> None:
-        self._progress.lost_server = "" if reason is None else lost_word(reason)
+        self._progress.stand_still("" if reason is None else lost_word(reason))
 
 
 def lost_word(reason: Exception) -> str:
@@ -299,4 +299,4 @@ class ClipDancer:
         )
 
     def _tell(self, failure: ServerError | None) -> None:
-        self._dance.progress.lost_server = "" if failure is None else lost_word(failure)
+        self._dance.progress.stand_still("" if failure is None else lost_word(failure))

@@ -258,7 +258,7 @@ async def _despite_full_server(dance: Dance, work: Callable[[], Awaitable[Result
             if error.status is not StatusCode.RESOURCE_EXHAUSTED:
                 raise
             wait_seconds = error.retry_after_seconds or _FULL_WAIT_SECONDS
-        dance.progress.lost_server = "server_full"
+        dance.progress.stand_still("server_full")
         await asyncio.sleep(wait_seconds)
 
 
