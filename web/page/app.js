@@ -72,9 +72,16 @@ async function danceClip(source) {
   } catch (error) { complain(error); }
 }
 
+function nameSource(key) {
+  $('source-name').dataset.t = key;
+  $('source-name').textContent = t(key);
+}
+
 // The stage shows a dance of the server, or no longer does.
 function followDance(dance, ended) {
   if (page.dance) return;
+  nameSource('clip_panel');
+  $('privacy').textContent = '';
   if (dance) {
     say(dance.state === 'dancing' ? 'dancing' : 'preparing_clip', {actor: dance.actor});
     why(dance.state === 'dancing' ? null : 'clip_prepared');
@@ -168,6 +175,7 @@ async function startCamera() {
   if (!page.actor) { say('no_actor', {}, true); return; }
   numbers.reset();
   page.stage.clear();
+  nameSource('you');
   why('before');
   const settings = {
     actor: page.actor.actor, version: 0, way: $('way').value, camera: $('camera').value,
