@@ -5,6 +5,7 @@ import {CameraDance} from './live/camera-dance.js';
 import {cameras} from './live/camera.js';
 import {Dances} from './dances/dances.js';
 import {Recorder} from './dances/recorder.js';
+import {Making, makingsOffered} from './making/making.js';
 import {Numbers} from './numbers.js';
 import {choice} from './choices.js';
 import {signIn} from './sign-in.js';
@@ -44,6 +45,7 @@ async function begin() {
   await listCameras();
   $('page').hidden = false;
   say(page.actor ? 'ready' : 'no_actor', {}, !page.actor);
+  await offerMaking();
   await page.dances.begin();
   document.body.dataset.ready = 'true';
 }
@@ -58,6 +60,17 @@ async function offerSamples() {
     button.addEventListener('click', () => danceClip(id));
     $('samples').append(button);
   }
+}
+
+async function offerMaking() {
+  const offered = await makingsOffered();
+  $('make').hidden = !offered;
+  if (!offered) return;
+  const making = new Making($('making'), $('video'), page.tables, () => $('camera').value, loadActors);
+  $('make').addEventListener('click', async () => {
+    await page.dance?.stop();
+    making.open().catch(complain);
+  });
 }
 
 // Dance a file or a sample dance on the server.
