@@ -22,7 +22,7 @@ import typer
 
 from benchmarks.cases import SAMPLES
 from benchmarks.table import header, row
-from client.transfer.run import look_ahead_for
+from client.transfer.look_ahead import look_ahead_for
 from motion.body import fit_body, measure_body
 from motion.crop import resized
 from motion.frame import ZERO_LEVEL, FrameSize, Picture

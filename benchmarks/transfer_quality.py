@@ -29,7 +29,7 @@ from benchmarks.cases import Clip, read_clip, stream
 from benchmarks.table import header, row
 from client.connection.session import DanceClient
 from client.local_stack.stack import local_stack
-from client.transfer.run import look_ahead_for
+from client.transfer.look_ahead import look_ahead_for
 from motion.body import BodyStats
 from motion.frame import Picture
 from motion.labelmap import draw_label_map

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from client.cluster import kubernetes_api
 from client.cluster.job_status import TrainingJob, TrainingPod
@@ -14,7 +14,6 @@ from client.cluster.kubernetes_api import Cluster, LogSilent, Outage
 from client.cluster.options import PATIENCE_SECONDS
 from client.errors import ClusterError, JobFailed
 from serving.process.exit_codes import EXIT_FAILED, EXIT_FINAL
-from training.reporting.progress_display import Showing
 
 _POLL_SECONDS: Final = 2.0
 _SILENCE_SECONDS: Final = 45.0
@@ -54,12 +53,22 @@ class LogPlace:
         return text_of
 
 
+class LogDisplay(Protocol):
+    """Shows a training's log."""
+
+    def line(self, text: str) -> None:
+        """Show a line of the log."""
+
+    def say(self, text: str) -> None:
+        """Show a one-line message about the Job or the cluster."""
+
+
 @dataclass(slots=True)
 class Watcher:
-    """Watches one Job. patience_seconds: how long to retry when the cluster is lost."""
+    """Watches one Job. showing: where its log goes. patience_seconds: how long to retry when the cluster is lost."""
 
     cluster: Cluster
-    showing: Showing
+    showing: LogDisplay
     patience_seconds: float = PATIENCE_SECONDS
     _places: dict[str, LogPlace] = field(default_factory=dict)
     _read: set[str] = field(default_factory=set)

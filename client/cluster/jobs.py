@@ -10,23 +10,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import FrameType
-from typing import Final
 
-from client.cluster import kubernetes_api
 from client.cluster.footage_upload import LASTS_SECONDS, Upload
 from client.cluster.job_status import TrainingJob, show_jobs
 from client.cluster.job_template import FOOTAGE_FOLDER, on_cluster, read_template, render, upload_pod
 from client.cluster.job_watcher import Watcher
 from client.cluster.kubernetes_api import Cluster, connected
 from client.cluster.options import ClusterAccess, ClusterTraining, job_name
-from client.errors import ClusterError, CommandError, Interrupted, UsageError
+from client.cluster.submission import job_or_none, refuse_running, submitted
+from client.errors import CommandError, Interrupted, UsageError
 from client.terminal.display import Display
 from serving.actors.actor_id import is_actor_id
-from serving.process.backoff import Backoff
 from training.options import FootageRequest
 from training.reporting.progress_display import shown
-
-_POLL_SECONDS: Final = 2.0
 
 
 def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
@@ -40,11 +36,11 @@ def train_on_cluster(asked: ClusterTraining, display: Display) -> None:
     name = asked.job_name
     with connected(asked.access) as cluster, _signals() as signals:
         with signals.end_with("nothing was started; the same command continues the upload"):
-            _refuse_running(cluster, name, asked.access)
+            refuse_running(cluster, name, asked.access)
             if not footage.files:
                 footage = _uploaded(cluster, template, asked, display)
             on_it = replace(asked, training=on_cluster(asked.training, footage, asked.gpus))
-            job = _submitted(cluster, render(template, on_it, submission), submission, asked, display)
+            job = submitted(cluster, render(template, on_it, submission), submission, asked, display.note)
         display.note(f"{job.name} is on the cluster, in {asked.access.namespace}")
         if asked.detach:
             display.note(f"to watch it: {asked.access.command('watch', name)}")
@@ -96,65 +92,12 @@ def _uploaded(
     return replace(asked.training.footage, files=[Path(path) for path in paths])
 
 
-def _submitted(
-    cluster: Cluster, document: dict[str, object], submission: str, asked: ClusterTraining, display: Display
-) -> TrainingJob:
-    """Create the Job exactly once, even if an answer is lost; replace an ended one of the same name."""
-    patience = _ClusterPatience(asked.patience_seconds)
-    while True:
-        try:
-            return cluster.create_job(document)
-        except ClusterError as error:
-            if error.retryable:
-                patience.wait(error, display)
-                continue
-            if error.status != 409:
-                raise
-        try:
-            there = cluster.job(str(document["metadata"]["name"]))  # type: ignore[index]
-        except ClusterError as error:
-            if error.status != 404 and not error.retryable:
-                raise
-            patience.wait(error, display)
-            continue
-        if there.submission == submission:
-            return there  # it is ours, and the answer was lost
-        if not there.ended and not there.going:
-            raise _running(there.name, asked.access)
-        if not there.going:
-            display.note(f"replacing the previous {there.name}, which is {there.state}")
-            cluster.delete_job(there.name)
-        patience.wait(ClusterError(f"the previous {there.name} is not gone yet"), display)
-
-
-def _refuse_running(cluster: Cluster, name: str, access: ClusterAccess) -> None:
-    there = _job_or_none(cluster, name)
-    if there is not None and not there.ended and not there.going:
-        raise _running(name, access)
-
-
-def _running(name: str, access: ClusterAccess) -> CommandError:
-    return CommandError(
-        f"{name} is on the cluster already. To watch it: {access.command('watch', name)}. "
-        f"To end it: {access.command('cancel', name)}"
-    )
-
-
 def _found(cluster: Cluster, name: str) -> TrainingJob:
-    job = _job_or_none(cluster, name) or (_job_or_none(cluster, job_name(name)) if is_actor_id(name) else None)
+    job = job_or_none(cluster, name) or (job_or_none(cluster, job_name(name)) if is_actor_id(name) else None)
     if job is None:
         known = ", ".join(job.name for job in cluster.jobs()) or "none"
         raise CommandError(f"there is no training {name!r} in {cluster.namespace}; there are: {known}")
     return job
-
-
-def _job_or_none(cluster: Cluster, name: str) -> TrainingJob | None:
-    try:
-        return cluster.job(name)
-    except ClusterError as error:
-        if error.status == 404:
-            return None
-        raise
 
 
 def _in_volume(asked: ClusterTraining) -> FootageRequest:
@@ -171,22 +114,6 @@ def _in_volume(asked: ClusterTraining) -> FootageRequest:
         files=[below("--footage-path", "file", path) for path in asked.footage_path],
         keypoints=[below("--keypoints", "folder", path) for path in asked.training.footage.keypoints],
     )
-
-
-class _ClusterPatience:
-    def __init__(self, limit_seconds: float) -> None:
-        self._limit_seconds = limit_seconds
-        self._backoff = Backoff(_POLL_SECONDS, _POLL_SECONDS)
-        self._told = ""
-
-    def wait(self, error: ClusterError, display: Display) -> None:
-        """Pause before the next attempt. Raises `error` once the pauses add up to the limit."""
-        if self._backoff.paused_seconds >= self._limit_seconds:
-            raise error
-        if str(error) != self._told:
-            self._told = str(error)
-            display.note(f"trying again: {error}")
-        kubernetes_api.pause(self._backoff.next_seconds())
 
 
 class _Signals:

@@ -14,7 +14,8 @@ from client.connection.session import CONNECT_SECONDS, DanceClient, TransferSess
 from client.connection.types import Accepted, Answer, SentFrame, TransferOptions
 from client.errors import ServerDraining, ServerError
 
-_CHECKPOINT_FIELD: Final = "config.checkpoint"
+CHECKPOINT_FIELD: Final = "config.checkpoint"
+"""`ServerError.field` if a server cannot go on from a checkpoint, such as one with another key."""
 _CHECKPOINTS_LATE: Final = 2
 """How many intervals late a checkpoint may be before the session fails."""
 _LEAST_CONNECT_SECONDS: Final = 1.0
@@ -237,10 +238,10 @@ class ResumingSession:
                 break
             except ServerError as error:
                 failure = error
-                if error.field == _CHECKPOINT_FIELD and self._checkpoint:
+                if error.field == CHECKPOINT_FIELD and self._checkpoint:
                     if not self._options.live:
                         message = f"{self._client.address} cannot resume where the connection was lost: {error}"
-                        raise ServerError(message, error.status) from error
+                        raise ServerError(message, error.status, field=error.field) from error
                     # Without it, only the measurements of the source's body are lost.
                     self._checkpoint, failure = b"", None
         self._patience.connected()

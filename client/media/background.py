@@ -18,7 +18,7 @@ from serving.pictures.codec import PictureLimits, decode_picture, encode_picture
 from serving.pictures.compositing import covering
 from video.reader import SourceFrame, VideoReader
 
-_GREEN: Final[Colour] = (0, 177, 64)
+GREEN: Final[Colour] = (0, 177, 64)
 """The usual green of a chroma key: rgb(0, 177, 64)."""
 _COLOUR: Final = re.compile(r"#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})")
 _PICTURE_LIMITS: Final = PictureLimits(max_side_px=16_384, max_bytes=64 * 2**20)
@@ -57,7 +57,7 @@ def chosen_background(text: str | None) -> ChosenBackground:
     if text == "transparent":
         return ChosenBackground(Background(transparent=True))
     if text == "green":
-        return ChosenBackground(Background(colour=_GREEN))
+        return ChosenBackground(Background(colour=GREEN))
     colour = _COLOUR.fullmatch(text)
     if colour is not None:
         red, green, blue = (int(digits, 16) for digits in colour.groups())
@@ -158,17 +158,27 @@ def _picture_to_send(path: Path) -> EncodedPicture:
     """Return the picture upright and no larger than needed, as a JPEG. Raises CommandError."""
     try:
         data = read_bounded(path, _PICTURE_LIMITS.max_bytes)
-        encoding = encoding_of(data)
-        size = None if encoding is None else size_of(data, encoding)
-        if encoding is None or size is None:
-            raise CommandError(f"--background {path}: its header is damaged; expected a JPEG or PNG picture")
-        stored = EncodedPicture(encoding, *size, data)
-        pixels = decode_picture(stored, _PICTURE_LIMITS, field=_FIELD, upright=True)
+        sent = covering_picture(data, _PICTURE_LIMITS)
     except OSError as error:
         raise CommandError(f"--background {path} cannot be read: {error.strerror}") from error
     except (BadDocument, BadPicture) as error:
         reason = str(error).removeprefix(f"{_FIELD}.data: ").removeprefix(f"{_FIELD}: ")
         raise CommandError(f"--background {path} {reason}") from error
+    if sent is None:
+        raise CommandError(f"--background {path}: its header is damaged; expected a JPEG or PNG picture")
+    return sent
+
+
+def covering_picture(data: bytes, limits: PictureLimits) -> EncodedPicture | None:
+    """Return a JPEG or PNG file's picture upright and no larger than needed, as a JPEG; None if it is neither.
+
+    Raises BadPicture.
+    """
+    encoding = encoding_of(data)
+    size = None if encoding is None else size_of(data, encoding)
+    if encoding is None or size is None:
+        return None
+    pixels = decode_picture(EncodedPicture(encoding, *size, data), limits, field=_FIELD, upright=True)
     height_px, width_px = pixels.shape[:2]
     scale = min(1.0, _MOST_SENT_PX / max(width_px, height_px))
     shrunk = covering(pixels, max(1, round(width_px * scale)), max(1, round(height_px * scale)))

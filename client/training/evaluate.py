@@ -24,7 +24,7 @@ from client.terminal.output_files import check_writable, refuse_existing
 from client.terminal.signals import run
 from client.training.train import training_extra
 from client.transfer.body_pass import fit
-from client.transfer.run import look_ahead_for
+from client.transfer.look_ahead import look_ahead_for
 from motion.frame import Picture
 from serving.actors.actor_id import checked_actor_id
 from serving.actors.store import Actor, ActorStore

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from typing import Protocol
 
 import grpc
 
@@ -21,6 +22,19 @@ from client.terminal.display import Display
 from client.transfer.job import TransferJob
 from motion.body import BodyStats
 from motion.pose_choice import PoseDetail
+
+
+class CountedFrames(Protocol):
+    """What sees the frames of a pass; `ProgressLine` is one."""
+
+    def advance(self) -> None:
+        """Count one more frame."""
+
+    def restart(self) -> None:
+        """Count from the first frame again."""
+
+    def interrupted(self, reason: Exception | None) -> None:
+        """The server is lost for this reason; None: it is there."""
 
 
 async def fit(
@@ -39,9 +53,24 @@ async def fit(
     checkpoints: if the server goes away, the clip starts over.
     Raises CommandError, and NoBodyFound if the clip never shows a whole body.
     """
-    patience = patience or ServerPatience(PATIENCE_SECONDS)
     with source.open() as reader:
         expected_frames = reader.expected_frames
+    patience = patience or ServerPatience(PATIENCE_SECONDS)
+    with display.progress("measuring the body", expected_frames) as line:
+        return await fit_counted(source, server, line, max_side_px, pose, patience, on_notes, estimator)
+
+
+async def fit_counted(
+    source: Source,
+    server: ServerAccess | str,
+    line: CountedFrames,
+    max_side_px: int,
+    pose: PoseChoice,
+    patience: ServerPatience,
+    on_notes: Callable[[Sequence[str]], None] = lambda notes: None,
+    estimator: StartEstimator | None = None,
+) -> tuple[BodyFit, int]:
+    """Measure the body stats of a whole clip, as `fit`; `line` counts the frames that the server has taken."""
     most_frames = 0
 
     async def counted(feed: AsyncIterator[SentFrame]) -> AsyncIterator[SentFrame]:
@@ -58,29 +87,28 @@ async def fit(
                 most_frames = taken
                 patience.progress()
 
-    with display.progress("measuring the body", expected_frames) as line:
-        while True:
-            with source.open() as reader, ExitStack() as closing:
-                feed = source.feed(reader, FeedOptions(max_side_px=max_side_px))
-                closing.callback(feed.close)
-                frames: AsyncIterator[SentFrame] = feed
-                if estimator is not None:
-                    thread = EstimatorThread(partial(estimator, PoseDetail.BODY))
-                    closing.callback(thread.close)
-                    frames = posed = PosedFeed(feed, thread, prepares_ahead=True)
-                    closing.callback(posed.close)
-                try:
-                    async with DanceClient(server) as client:
-                        fitted = await client.fit_body(counted(frames), pose)
-                        on_notes(reader.notes)
-                        return fitted, reader.lost_frames
-                except ServerError as error:
-                    if error.status is grpc.StatusCode.FAILED_PRECONDITION:
-                        raise NoBodyFound(f"{source.name}: {error}") from error
-                    wait_seconds = patience.wait_after(error)
-                    line.interrupted(error)
-            await asyncio.sleep(wait_seconds)
-            line.restart()
+    while True:
+        with source.open() as reader, ExitStack() as closing:
+            feed = source.feed(reader, FeedOptions(max_side_px=max_side_px))
+            closing.callback(feed.close)
+            frames: AsyncIterator[SentFrame] = feed
+            if estimator is not None:
+                thread = EstimatorThread(partial(estimator, PoseDetail.BODY))
+                closing.callback(thread.close)
+                frames = posed = PosedFeed(feed, thread, prepares_ahead=True)
+                closing.callback(posed.close)
+            try:
+                async with DanceClient(server) as client:
+                    fitted = await client.fit_body(counted(frames), pose)
+                    on_notes(reader.notes)
+                    return fitted, reader.lost_frames
+            except ServerError as error:
+                if error.status is grpc.StatusCode.FAILED_PRECONDITION:
+                    raise NoBodyFound(f"{source.name}: {error}") from error
+                wait_seconds = patience.wait_after(error)
+                line.interrupted(error)
+        await asyncio.sleep(wait_seconds)
+        line.restart()
 
 
 async def fitted_body(server: ServerAccess, job: TransferJob, display: Display) -> BodyStats:

@@ -34,6 +34,7 @@ from client.terminal.signals import Interrupts
 from client.transfer.body_pass import fitted_body
 from client.transfer.held_rate import HeldRate, costly_options
 from client.transfer.job import TransferJob
+from client.transfer.look_ahead import look_ahead_for
 from client.transfer.output_frames import Film
 from client.transfer.report import TransferReport, damaged, lost_warning
 from client.transfer.rungs import chosen_size, rung_name, rung_note
@@ -43,16 +44,8 @@ from video.opening import is_endless
 from video.reader import VideoReader
 from video.sound import SoundTrack
 
-_SMOOTHING_SECONDS: Final = 0.05
-"""Half the window of the centred median. A window beyond about 0.1 s would smooth away fast moves."""
-_MOST_LOOK_AHEAD_FRAMES: Final = 3
 WARM_UP_FRAMES: Final = 6
 """Of a live session, hidden. The first opens the stages' streams and finds the dancer, the others fill the pipeline."""
-
-
-def look_ahead_for(frame_rate_hz: float) -> int:
-    """Frames to look ahead for a smoothing window of about 0.1 s: 0 at 5 fps, 1 at 24, 3 at 60 and above."""
-    return min(_MOST_LOOK_AHEAD_FRAMES, round(frame_rate_hz * _SMOOTHING_SECONDS))
 
 
 async def transfer(

@@ -1,4 +1,4 @@
-"""How every gRPC process starts, reports that it is ready, drains and ends."""
+"""How every server process starts, reports that it is ready, drains and ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, Protocol, TypeVar
 
 import grpc
 import grpc.aio
@@ -100,6 +100,20 @@ class ServerSettings:
 SettingsT = TypeVar("SettingsT", bound=ServerSettings)
 
 
+class Listener(Protocol):
+    """Accepts a process's calls at `port`, which is bound when it is made."""
+
+    port: int
+
+    async def start(self) -> None:
+        """Serve calls."""
+        ...
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Refuse new calls, give the running ones `grace_seconds`, then cancel them. Also if it was never started."""
+        ...
+
+
 class Service:
     """What a process serves: the base class of the servicers.
 
@@ -114,6 +128,10 @@ class Service:
     def register(self, server: grpc.aio.Server) -> None:
         """Add the servicers to the server."""
         raise NotImplementedError
+
+    def listener(self, settings: ServerSettings) -> Listener:
+        """Bind the port for calls: gRPC with `register`, unless a subclass serves another protocol."""
+        return _GrpcListener(self, settings)
 
     async def warm_up(self) -> None:
         """Process a first frame, so that the first caller does not wait for caches and compilers."""
@@ -165,33 +183,26 @@ async def running(service: Service, settings: ServerSettings) -> AsyncIterator[R
         if settings.traces_endpoint:
             end_traces = tracing.start(settings.traces_endpoint, service.name, VERSION)
             stack.push_async_callback(asyncio.to_thread, end_traces)
-        server = grpc.aio.server(interceptors=_interceptors(service), options=settings.server_options())
-        service.register(server)
-        if _reflects(service, settings):
-            reflection.enable_server_reflection((*service.full_names, reflection.SERVICE_NAME), server)
         own_health = Health(service.full_names)
         await own_health.begin()
         health_server = grpc.aio.server(options=SERVER_OPTIONS)
         health_pb2_grpc.add_HealthServicer_to_server(own_health.servicer, health_server)
         health_port = _bound(health_server, settings.host, settings.health_port, "health_port")
-        tls = settings.tls()
-        credentials = None if tls is None else server_credentials(tls)
-        port = _bound(server, settings.host, settings.port, "port", credentials)
+        listener = service.listener(settings)
         metrics_port = _start_metrics(stack, settings)
         metrics.BUILD_INFO.info({"version": VERSION, "service": service.name})
         await health_server.start()
         stack.push_async_callback(health_server.stop, 0.5)
         await service.warm_up()
-        await server.start()
-        # stop() refuses new calls, lets running ones end, then cancels them; it also ends when the body raised.
-        stack.push_async_callback(server.stop, settings.drain_seconds)
+        await listener.start()
+        stack.push_async_callback(listener.stop, settings.drain_seconds)
         stack.push_async_callback(service.drain)
         stack.push_async_callback(asyncio.sleep, settings.drain_delay_seconds)
         await stack.enter_async_context(in_background(metrics.watch_event_loop(), "event loop lag"))
         await own_health.set(service.ready_at_start)
         stack.push_async_callback(own_health.set, False)
         await stack.enter_async_context(in_background(service.keep_health(own_health), "health"))
-        yield RunningServer(port, health_port, metrics_port, own_health)
+        yield RunningServer(listener.port, health_port, metrics_port, own_health)
 
 
 def run_service(
@@ -249,6 +260,25 @@ async def _serve_until_signal(make_service: Callable[[], Service], settings: Ser
         await asked_to_end.wait()
         _log.info("draining", extra=logs.facts(drain_seconds=settings.drain_seconds))
     _log.info("ended")
+
+
+class _GrpcListener:
+    """The gRPC server for calls."""
+
+    def __init__(self, service: Service, settings: ServerSettings) -> None:
+        self._server = grpc.aio.server(interceptors=_interceptors(service), options=settings.server_options())
+        service.register(self._server)
+        if _reflects(service, settings):
+            reflection.enable_server_reflection((*service.full_names, reflection.SERVICE_NAME), self._server)
+        tls = settings.tls()
+        credentials = None if tls is None else server_credentials(tls)
+        self.port = _bound(self._server, settings.host, settings.port, "port", credentials)
+
+    async def start(self) -> None:
+        await self._server.start()
+
+    async def stop(self, grace_seconds: float) -> None:
+        await self._server.stop(grace_seconds)
 
 
 def _interceptors(service: Service) -> list[grpc.aio.ServerInterceptor]:

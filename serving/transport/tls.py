@@ -117,14 +117,14 @@ def channel_credentials(tls: ChannelTls) -> grpc.ChannelCredentials:
     if tls.certificate is None or tls.key is None:
         return grpc.ssl_channel_credentials(roots)
     chain, key = _read("the certificate", tls.certificate), _read("the key", tls.key)
-    own = _checked(tls.certificate, lambda: _checked_pair(chain, key))
+    own = _checked(tls.certificate, lambda: checked_pair(chain, key))
     NOT_AFTER.labels("servers").set(own.not_valid_after_utc.timestamp())
     return grpc.ssl_channel_credentials(roots, key, chain)
 
 
 def _server_configuration(contents: Sequence[bytes]) -> grpc.ServerCertificateConfiguration:
     chain, key, *client_ca = contents
-    own = _checked_pair(chain, key)
+    own = checked_pair(chain, key)
     if client_ca:
         _certificates(client_ca[0], "tls_client_ca")
     NOT_AFTER.labels("callers").set(own.not_valid_after_utc.timestamp())
@@ -133,7 +133,7 @@ def _server_configuration(contents: Sequence[bytes]) -> grpc.ServerCertificateCo
     return grpc.ssl_server_certificate_configuration([(key, chain)], client_ca[0] if client_ca else None)
 
 
-def _checked_pair(chain: bytes, key: bytes) -> x509.Certificate:
+def checked_pair(chain: bytes, key: bytes) -> x509.Certificate:
     """Return the first certificate of the chain. Raises ValueError unless the key belongs to it."""
     own = _certificates(chain, "the certificate")[0]
     try:

@@ -41,7 +41,7 @@ from training.data.resumable_array import write_array
 from training.data.shadows import plate_without_shadow
 from training.data.split import FEWEST_FRAMES, Split, split_by_length
 from training.footage_report.contact_sheet import ContactSheet, contact_sheet, seen_from
-from training.footage_report.findings import Finding
+from training.footage_report.findings import Finding, finding_line
 from training.preparation.crop_arrays import Progress, write_crops
 from training.preparation.detections import Detections, find_person
 from training.preparation.footage_checks import CheckedFootage, check_footage, refusals
@@ -138,7 +138,7 @@ class _Preparation:
                 rates_hz=[self.footage.facts_of(file).frame_rate_hz for file in range(len(self.footage.files))],
             )
             if crop is None or table.seen.sum() < FEWEST_FRAMES or not table.measures:
-                self._write_report(report_path, checked, None)
+                self._say(refusals(self._write_report(report_path, checked, None)))
                 raise NoBody(self._too_little(table, report_path))
             plate, plate_facts = self._plate(seen)
             checked = replace(
@@ -154,6 +154,7 @@ class _Preparation:
                 checked = replace(checked, props=facts["report"]["frames_with_props"])
             findings = self._write_report(report_path, checked, self._split(table))
             if refusals(findings) and not anyway:
+                self._say(findings)
                 raise FootageRefused(self._refusal(refusals(findings), report_path))
             if not complete.is_file():
                 findings = self._write_crops(seen, table, checked, crop, plate, folder, report_path)
@@ -164,11 +165,14 @@ class _Preparation:
                 findings = self._write_report(report_path, checked, prepared.split(), self._sheet(prepared))
             for note in seen.notes:
                 self.say(note)
-            for finding in findings:
-                if finding.level in ("warning", "refused"):
-                    self.say(f"{finding.level}: {finding.what}: {finding.measured}; {finding.advice}")
+            self._say(findings)
             self.say(f"report: {report_path}")
         return prepared
+
+    def _say(self, findings: Sequence[Finding]) -> None:
+        for finding in findings:
+            if finding.level in ("warning", "refused"):
+                self.say(finding_line(finding))
 
     def _state_disk(self, width_px: int, height_px: int) -> None:
         # Arrays of another size or label-map version cannot be reused.

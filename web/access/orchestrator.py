@@ -20,7 +20,11 @@ class Orchestrator:
 
         Each session needs one of its own, because a session that reconnects replaces its client's channel.
         """
-        return DanceClient(self.access_for("" if visitor is None else visitor.token))
+        return self.client_for("" if visitor is None else visitor.token)
+
+    def client_for(self, token: str) -> DanceClient:
+        """Return a new connection with `token`; "" for the gateway's own credentials."""
+        return DanceClient(self.access_for(token))
 
     def access_for(self, token: str) -> ServerAccess:
         """Return how to reach the orchestrator with `token`; "" for the gateway's own credentials."""

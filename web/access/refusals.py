@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from grpc import StatusCode
+from starlette.responses import JSONResponse
+
+from client.errors import ServerError
 from serving.errors import DanceError
 
 
@@ -18,3 +24,33 @@ class Refused(DanceError):
         self.word = word
         self.retryable = retry_after_seconds is not None
         self.retry_after_seconds = retry_after_seconds
+
+
+def refusal_response(refusal: Refused) -> JSONResponse:
+    """Return the refusal as JSON: `{"error": {"code": "origin", "text": "…"}}`."""
+    headers = {}
+    if refusal.retry_after_seconds is not None:
+        headers["retry-after"] = str(max(1, round(refusal.retry_after_seconds)))
+    return JSONResponse({"error": {"code": refusal.word, "text": str(refusal)}}, refusal.status, headers)
+
+
+_WORDS: Final = {
+    StatusCode.NOT_FOUND: (404, "actor_not_found"),
+    StatusCode.FAILED_PRECONDITION: (409, "actor_unusable"),
+    StatusCode.INVALID_ARGUMENT: (400, "refused_by_server"),
+    StatusCode.UNAUTHENTICATED: (401, "sign_in"),
+    StatusCode.PERMISSION_DENIED: (403, "not_allowed"),
+    StatusCode.RESOURCE_EXHAUSTED: (503, "server_full"),
+    StatusCode.DEADLINE_EXCEEDED: (504, "server_silent"),
+    StatusCode.UNIMPLEMENTED: (501, "server_too_old"),
+}
+
+
+def refused_by_server(error: ServerError) -> Refused:
+    """Return what a page is told of the orchestrator's error. Its text may name a host, which is only logged."""
+    if error.status is None or error.status is StatusCode.UNAVAILABLE:
+        text = "The server that dances cannot be reached: it may be starting. Try again in a moment."
+        return Refused(503, "server_unreachable", text, retry_after_seconds=error.retry_after_seconds or 2.0)
+    status, word = _WORDS.get(error.status, (502, "server_failed"))
+    retry_after_seconds = error.retry_after_seconds or (2.0 if error.retryable else None)
+    return Refused(status, word, f"The server answered: {error}", retry_after_seconds=retry_after_seconds)

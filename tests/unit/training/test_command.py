@@ -23,6 +23,7 @@ from training import presets, torchrun
 from training.options import FootageRequest, TrainRequest
 from training.process.work_folder import locked
 from training.publishing.export import ExportBroken
+from training.reporting.log_lines import PublishedVersion, read_line
 
 
 @pytest.fixture
@@ -117,6 +118,7 @@ def test_training_publishes_and_says_so(in_process, footage, tmp_path, capsys):
     assert f"bar version 1 is published in {tmp_path / 'actors' / 'bar' / '1'}, and new sessions get it" in said
     assert "\nbody 100.0 % | " in said
     assert "\x1b" not in said
+    assert [read_line(line) for line in said.splitlines()].count(PublishedVersion("bar", 1)) == 2
 
 
 @pytest.mark.timeout(300)  # two seconds of work, after imports that take long on a busy machine

@@ -17,6 +17,7 @@ from training.data import prepared_footage
 from training.data.footage import Footage, FootageFacts
 from training.data.prepared_footage import ARRAYS, load_prepared
 from training.data.resumable_array import RowWriter
+from training.footage_report.findings import finding_of
 from training.preparation import detections
 from training.preparation import prepare as preparation
 from training.preparation.prepare import FootageRefused, prepare
@@ -267,12 +268,14 @@ def test_what_was_decided_about_a_file_is_said_and_reported(footage, tmp_path):
 
 
 def test_footage_without_people_is_refused(footage, tmp_path):
-    """Footage without people is one clear error, with a report."""
+    """Footage without people is one clear error, with a report, and a note that a program can read."""
     path, frames, _ = footage
+    notes = []
     for frame in frames["footage.mp4"]:
         frame[:] = 0
     with pytest.raises(NoBody, match=r"in 0 of 20 frames; film one person, whole body in .* \(report: .*html\)"):
-        prepare(path, tmp_path / "work", 32, 32)
+        prepare(path, tmp_path / "work", 32, 32, say=notes.append)
+    assert [finding.what for note in notes if (finding := finding_of(note))] == ["poses"]
     (report,) = (tmp_path / "work").glob("*/report-32x32.html")
     assert "Not worth training on" in report.read_text()
 
@@ -284,8 +287,10 @@ def test_footage_that_would_waste_training_is_refused_unless_told_so(footage, tm
     for frame in frames["more.mp4"]:
         frame[:] = 0
     frames["more.mp4"] *= 2
+    notes = []
     with pytest.raises(FootageRefused, match=r"poses: a person in 20 of 60 frames \(film one person.*--anyway"):
-        prepare(short, tmp_path / "work", 32, 32)
+        prepare(short, tmp_path / "work", 32, 32, say=notes.append)
+    assert [found.what for note in notes if (found := finding_of(note)) and found.level == "refused"] == ["poses"]
     prepared = prepare(short, tmp_path / "work", 32, 32, anyway=True)
     assert prepared.report["frames_with_a_person"] == FRAMES
     assert json.dumps(prepared.report["findings"]).count("refused") == 1

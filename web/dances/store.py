@@ -1,0 +1,174 @@
+"""The folder of dances: `<data_folder>/dances/<visitor id>/<dance id>/`, with limits on how much it holds."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from serving.errors import BadSettings
+from web.access.refusals import Refused
+from web.access.visitors import Visitor
+from web.dances.dance import (
+    BACKGROUND_FILE,
+    RECORD_FILE,
+    SOURCE_FILE,
+    SPOOL_FILE,
+    Dance,
+    DanceRecord,
+    Kind,
+    State,
+)
+from web.dances.metrics import ENDED, STARTED
+from web.settings import WebSettings
+
+_ID_BYTES: Final = 16
+_log: Final = logging.getLogger(__name__)
+
+
+class DanceStore:
+    """All dances and recordings of this gateway; a context manager, which reads what an earlier process left.
+
+    Nothing on the disk has a name that a visitor chose. The store writes every record whole, so that a killed process
+    leaves each dance in its last state. clock: Unix time in seconds.
+
+    Entering raises BadSettings if the folder cannot be used, or another gateway uses it.
+    """
+
+    def __init__(self, settings: WebSettings, clock: Callable[[], float] = time.time) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.root = settings.data_folder.expanduser() / "dances"
+        self._dances: dict[str, Dance] = {}
+        self._lock = -1
+
+    def __enter__(self) -> DanceStore:
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise BadSettings("WEB_DATA_FOLDER", f"{self.root} is used by another gateway; name another one") from error
+        except OSError as error:
+            raise BadSettings("WEB_DATA_FOLDER", f"{self.root} cannot be used: {error.strerror}") from error
+        for folder in sorted(self.root.glob("*/*/")):
+            self._load(folder)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._lock)
+
+    def _load(self, folder: Path) -> None:
+        try:
+            record = DanceRecord.read(folder)
+        except Exception as error:  # of any kind: a folder of an older version, or damaged
+            _log.warning("deleted dance %s: its record cannot be read (%s)", folder.name, error)
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        dance = self._dances[record.id] = Dance(record, folder)
+        if record.state is State.RECORDING or record.state is State.UPLOADING:
+            self.change(dance, touched_s=self.clock())  # its visitor gets the whole time again
+        if record.state.is_queued:
+            self.change(dance, state=State.WAITING, word="", text="")
+
+    def all(self) -> list[Dance]:
+        """Return all dances, oldest first."""
+        return sorted(self._dances.values(), key=lambda dance: dance.record.created_s)
+
+    def of(self, visitor_id: str) -> list[Dance]:
+        """Return a visitor's dances, newest first."""
+        return [dance for dance in reversed(self.all()) if dance.record.visitor_id == visitor_id]
+
+    def find(self, visitor_id: str, dance_id: str) -> Dance:
+        """Return a visitor's dance. Raises Refused 404 for an unknown one and for one of another visitor."""
+        dance = self._dances.get(dance_id)
+        if dance is None or dance.record.visitor_id != visitor_id:
+            raise Refused(404, "no_such_dance", "You have no such dance: it may have been deleted in the meantime.")
+        return dance
+
+    def has(self, dance: Dance) -> bool:
+        """Whether it was not removed."""
+        return self._dances.get(dance.record.id) is dance
+
+    def create(self, visitor: Visitor, kind: Kind, state: State, **fields: Any) -> Dance:
+        """Add a dance. fields: of its record. Raises Refused 429 at the user's limit, 507 if there is no room."""
+        key = hashlib.sha256(visitor.limits_key.encode()).hexdigest()[:32]
+        most = self.settings.max_dances_per_user
+        if sum(dance.record.limits_key == key for dance in self._dances.values()) >= most:
+            text = f"{most} dances and recordings of yours are kept at a time: delete one of them."
+            raise Refused(429, "too_many_dances", text)
+        self.check_room(fields.get("bytes", 0))
+        now_s = self.clock()
+        record = DanceRecord(
+            id=secrets.token_hex(_ID_BYTES),
+            visitor_id=visitor.id,
+            limits_key=key,
+            kind=kind,
+            state=state,
+            created_s=now_s,
+            touched_s=now_s,
+            **fields,
+        )
+        folder = self.root / visitor.id / record.id
+        folder.mkdir(mode=0o700, parents=True)
+        record.write(folder)
+        dance = self._dances[record.id] = Dance(record, folder)
+        STARTED.labels(kind.value).inc()
+        return dance
+
+    def change(self, dance: Dance, **fields: Any) -> None:
+        """Change fields of its record, also on the disk. Does nothing for a dance that was removed."""
+        if self.has(dance):
+            dance.record = replace(dance.record, **fields)
+            dance.record.write(dance.folder)
+
+    def end(self, dance: Dance, state: State, word: str = "", text: str = "") -> None:
+        """Set its last state, and delete what is not needed any more."""
+        if dance.record.state.has_ended or not self.has(dance):
+            return
+        self.change(dance, state=state, word=word, text=text, ended_s=self.clock())
+        ENDED.labels(dance.record.kind.value, state.value).inc()
+        done = {SPOOL_FILE, BACKGROUND_FILE, *((SOURCE_FILE,) if dance.record.kind is Kind.RECORDING else ())}
+        for path in dance.folder.iterdir():
+            if path.name in done or (state is not State.DONE and path.name != RECORD_FILE):
+                path.unlink(missing_ok=True)
+
+    async def remove(self, dance: Dance) -> None:
+        """Delete it with all its files. Nothing may work on it any more."""
+        if self.has(dance):
+            del self._dances[dance.record.id]
+            await asyncio.to_thread(self._remove_folder, dance.folder)
+
+    def _remove_folder(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # the visitor has other dances
+            folder.parent.rmdir()
+
+    def check_room(self, more_bytes: int = 0) -> None:
+        """Raise Refused 507 unless there is room for `more_bytes`, beside what was promised to other uploads."""
+        promised = sum(
+            max(0, dance.record.bytes - dance.received_bytes)
+            for dance in list(self._dances.values())
+            if dance.record.state is State.UPLOADING
+        )
+        wanted = self.used_bytes + promised + more_bytes
+        free = shutil.disk_usage(self.root).free - promised - more_bytes
+        if wanted > self.settings.data_max_bytes or free < self.settings.disk_kept_bytes:
+            text = "The server has no room for more clips now: try again later, or delete some of yours."
+            raise Refused(507, "no_room", text, retry_after_seconds=60.0)
+
+    @property
+    def used_bytes(self) -> int:
+        """The size of all files."""
+        return sum(dance.used_bytes for dance in list(self._dances.values()))

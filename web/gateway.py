@@ -1,0 +1,93 @@
+"""The gateway as a service: it starts and drains like every other process of the pipeline."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+from client.errors import ServerError
+from serving.rpc.health import Health, follow
+from serving.rpc.server import VERSION, Listener, ServerSettings, Service
+from serving.transport.tls import is_local
+from web.access.limits import Limits
+from web.access.orchestrator import Orchestrator
+from web.access.tickets import Tickets
+from web.access.visitors import Visitors
+from web.actors import routes as actors
+from web.application import Parts, application
+from web.browser_pose import routes as browser_pose
+from web.browser_pose.bundle import PoseBundle
+from web.live.session import LiveSessions
+from web.settings import WebSettings
+from web.uvicorn_listener import UvicornListener
+
+_WATCH_SECONDS = 5.0
+
+
+class Gateway(Service):
+    """Serves the page and its interface. Health is SERVING while the orchestrator answers."""
+
+    name = "web"
+    full_names = ()
+
+    def __init__(self, settings: WebSettings) -> None:
+        self._settings = settings
+        self._orchestrator = Orchestrator(settings.access())
+        self._visitors = Visitors(needs_token=settings.sign_in)
+        self._pose_bundle = PoseBundle()
+        self._tickets = Tickets(settings.ticket_seconds)
+        limits = Limits(
+            "live sessions", most=settings.max_live_sessions, most_per_user=settings.max_live_sessions_per_user
+        )
+        self._live = LiveSessions(self._orchestrator, self._tickets, limits)
+        self._closing = AsyncExitStack()
+        self._trouble = "the orchestrator was not asked yet"
+
+    def listener(self, settings: ServerSettings) -> Listener:
+        parts = Parts(
+            orchestrator=self._orchestrator,
+            visitors=self._visitors,
+            tickets=self._tickets,
+            live=self._live,
+            config=self._config,
+            serves=lambda: not self._trouble,
+            origins=self._settings.allowed_origins(),
+            routes=[
+                *actors.routes(self._orchestrator, self._visitors),
+                *browser_pose.routes(self._pose_bundle),
+            ],
+        )
+        return UvicornListener(application(parts), self._settings)
+
+    @property
+    def ready_at_start(self) -> bool:
+        return False
+
+    async def keep_health(self, health: Health) -> None:
+        await follow(health, self._check, every_seconds=_WATCH_SECONDS)
+
+    async def _check(self) -> str:
+        try:
+            async with self._orchestrator.client() as client:
+                await client.actors()
+            self._trouble = ""
+        except ServerError as error:
+            # With sign-in, the gateway may have no token of its own: being refused is an answer too.
+            self._trouble = "" if error.status is not None and not error.retryable else str(error)
+        return self._trouble
+
+    async def drain(self) -> None:
+        self._trouble = "draining"
+        self._live.drain()
+
+    async def close(self) -> None:
+        await self._closing.aclose()
+
+    def _config(self) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            "version": VERSION,
+            "needs_token": settings.sign_in,
+            "server_is_here": is_local(settings.server),
+            "max_message_bytes": settings.max_message_bytes,
+        }

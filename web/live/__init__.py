@@ -1,0 +1,1 @@
+"""Live sessions: one WebSocket in front of one resuming `Transfer` session."""
