@@ -17,7 +17,7 @@ from client.media.frame_feed import FeedOptions
 from client.media.source import Source
 from client.terminal.display import Display
 from client.transfer.body_pass import fit
-from client.transfer.run import look_ahead_for
+from client.transfer.look_ahead import look_ahead_for
 from motion.frame import Picture
 from serving.actors.preview import PREVIEW_FRAMES, shown_every
 from serving.pictures.codec import decode_picture
