@@ -17,6 +17,8 @@ from web.actors import routes as actors
 from web.application import Parts, application
 from web.browser_pose import routes as browser_pose
 from web.browser_pose.bundle import PoseBundle
+from web.dances import routes as dances
+from web.dances.keeper import DanceKeeper
 from web.live.session import LiveSessions
 from web.settings import WebSettings
 from web.uvicorn_listener import UvicornListener
@@ -40,6 +42,7 @@ class Gateway(Service):
             "live sessions", most=settings.max_live_sessions, most_per_user=settings.max_live_sessions_per_user
         )
         self._live = LiveSessions(self._orchestrator, self._tickets, limits)
+        self._dances = DanceKeeper(settings, self._orchestrator, self._visitors)
         self._closing = AsyncExitStack()
         self._trouble = "the orchestrator was not asked yet"
 
@@ -55,9 +58,13 @@ class Gateway(Service):
             routes=[
                 *actors.routes(self._orchestrator, self._visitors),
                 *browser_pose.routes(self._pose_bundle),
+                *dances.routes(self._dances),
             ],
         )
         return UvicornListener(application(parts), self._settings)
+
+    async def warm_up(self) -> None:
+        await self._closing.enter_async_context(self._dances.running())
 
     @property
     def ready_at_start(self) -> bool:
@@ -78,7 +85,8 @@ class Gateway(Service):
 
     async def drain(self) -> None:
         self._trouble = "draining"
-        self._live.drain()
+        # uvicorn cuts WebSockets off when it stops, so their pages are told before.
+        await self._live.drain(self._settings.drain_seconds)
 
     async def close(self) -> None:
         await self._closing.aclose()
