@@ -6,8 +6,10 @@ filled ellipses blended over the canvas, hands and face as thin lines. Drawing o
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Final
 
 import cv2
 import numpy as np
@@ -122,6 +124,26 @@ _ENDS = np.array([*(limb[1] for limb in _LIMBS), *(line[1] for line in _LINES)])
 _ANGLES = np.linspace(0, 2 * np.pi, _ELLIPSE_CORNERS, endpoint=False)
 _ELLIPSE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 _RECTANGLE = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Strokes:
+    """What a label map consists of, in drawing order. Radii and widths are fractions of the canvas height, colours RGB.
+
+    circles, pupils: joint, radius, colour; the pupils are drawn last. limbs: from joint, to joint, radius, colour.
+    lines: from joint, to joint, colour, all of `line_width`. limb_opacity: of the limbs; the rest is opaque.
+    """
+
+    circles: tuple[tuple[int, float, _Colour], ...] = _CIRCLES
+    limbs: tuple[tuple[int, int, float, _Colour], ...] = _LIMBS
+    limb_opacity: float = _LIMB_OPACITY
+    lines: tuple[tuple[int, int, _Colour], ...] = _LINES
+    line_width: float = _LINE_WIDTH
+    pupils: tuple[tuple[int, float, _Colour], ...] = _PUPILS
+
+
+STROKES: Final = Strokes()
+"""For those who draw the same figure with other means, such as a browser."""
 
 
 def draw_label_map(pose: Pose, width_px: int, height_px: int) -> Picture:

@@ -15,6 +15,8 @@ from web.access.tickets import Tickets
 from web.access.visitors import Visitors
 from web.actors import routes as actors
 from web.application import Parts, application
+from web.browser_pose import routes as browser_pose
+from web.browser_pose.bundle import PoseBundle
 from web.live.session import LiveSessions
 from web.settings import WebSettings
 from web.uvicorn_listener import UvicornListener
@@ -32,6 +34,7 @@ class Gateway(Service):
         self._settings = settings
         self._orchestrator = Orchestrator(settings.access())
         self._visitors = Visitors(needs_token=settings.sign_in)
+        self._pose_bundle = PoseBundle()
         self._tickets = Tickets(settings.ticket_seconds)
         limits = Limits(
             "live sessions", most=settings.max_live_sessions, most_per_user=settings.max_live_sessions_per_user
@@ -49,7 +52,10 @@ class Gateway(Service):
             config=self._config,
             serves=lambda: not self._trouble,
             origins=self._settings.allowed_origins(),
-            routes=actors.routes(self._orchestrator, self._visitors),
+            routes=[
+                *actors.routes(self._orchestrator, self._visitors),
+                *browser_pose.routes(self._pose_bundle),
+            ],
         )
         return UvicornListener(application(parts), self._settings)
 

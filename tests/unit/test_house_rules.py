@@ -25,7 +25,10 @@ ALLOWED = {
         "services.pose.backends", "services.pose.estimator", "services.pose.models.card",
         "services.generator.triton.plain_paths",
     },
-    "web": {"client", "motion", "serving", "video", "services.pose.mediapipe.model_files"},
+    "web": {
+        "client", "motion", "serving", "video",
+        "services.pose.estimator", "services.pose.mediapipe.model_files",
+    },
 }  # fmt: skip
 ROOMS = {
     "motion": ("wardrobe", "people", "keypoint_files", "smoothing"),

@@ -48,8 +48,8 @@ class Progress:
     """Counts frames of the pass that runs; the runner writes, requests read. clock: monotonic, in seconds.
 
     of: how many frames there are; None while unknown. measures: whether the pass is the one that measures the body,
-    which counts in `measured`; the others count in `done`. lost_server: why the work stands still, in one word; "" if it
-    does not.
+    which counts in `measured`; the others count in `done`. lost_server: why the work stands still, in one word; "" if
+    it does not.
     """
 
     measured: int = 0

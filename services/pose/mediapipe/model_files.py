@@ -6,6 +6,7 @@ is loaded, so an image needs no more of the wheel than these files.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,9 +35,16 @@ FACE_DETECTION: Final = ModelFile("face_detection/face_detection_short_range.tfl
 FACE_LANDMARK: Final = ModelFile("face_landmark/face_landmark.tflite", 1_242_398)
 ALL_FILES: Final = (POSE_DETECTION, POSE_LANDMARK, HAND_RECROP, HAND_LANDMARK, FACE_DETECTION, FACE_LANDMARK)
 
+REFINED_FACE_LANDMARK: Final = ModelFile("face_landmark/face_landmark_with_attention.tflite", 2_495_106)
+HANDEDNESS: Final = ModelFile("hand_landmark/handedness.txt", 11)
+BROWSER_FILES: Final = (
+    POSE_DETECTION, POSE_LANDMARK, HAND_RECROP, HAND_LANDMARK, HANDEDNESS, FACE_DETECTION, REFINED_FACE_LANDMARK,
+)  # fmt: skip
+"""What the page's pose finder reads: the same networks, but the face's refined mesh, which has pupils."""
 
-def models_folder(folder: Path | None = None) -> Path:
-    """Return the folder with all of MediaPipe's networks: `folder`, or the wheel's.
+
+def models_folder(folder: Path | None = None, files: Sequence[ModelFile] = ALL_FILES) -> Path:
+    """Return the folder that holds `files` of MediaPipe's networks: `folder`, or the wheel's.
 
     Raises BadSettings, which names the first file that is missing or has another size than in the tested release, and
     the command that installs it.
@@ -46,7 +54,7 @@ def models_folder(folder: Path | None = None) -> Path:
         if spec is None or not spec.submodule_search_locations:
             raise BadSettings("mediapipe", f"its network files are not installed; install them with: {_INSTALL}")
         folder = Path(spec.submodule_search_locations[0]) / "modules"
-    for file in ALL_FILES:
+    for file in files:
         path = folder / file.path
         if not path.is_file():
             raise BadSettings("mediapipe", f"its network file {path} is missing; install it with: {_INSTALL_AGAIN}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -119,9 +120,8 @@ class Browser:
         self.cookie = came.headers["set-cookie"].partition(";")[0]
         return self
 
-    async def uploads(self, clip: Path, chunk_bytes: int = 2**20, **wish: Any) -> Any:
+    async def uploads(self, data: bytes, chunk_bytes: int = 2**20, **wish: Any) -> Any:
         """Begin a dance of a file, and upload it. Returns the dance."""
-        data = clip.read_bytes()
         made = await self.ask("POST", "/api/dances", {"actor": "ben", "source": {"bytes": len(data)}, **wish})
         assert made.status == 201, made.body
         dance = made.json
@@ -224,6 +224,8 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Build:
+    (tmp_path / "page").mkdir()
+    monkeypatch.setattr("web.application.PAGE", tmp_path / "page")
     return Build(tmp_path / "web", Changes(monkeypatch))
 
 
@@ -234,13 +236,17 @@ async def house(build: Build, stack: Stack) -> AsyncIterator[House]:
 
 
 @pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    """Thirty frames in three seconds, with a tone."""
-    return write_clip(tmp_path / "a clip.mp4")
+def clip() -> bytes:
+    """An MP4 of thirty frames in three seconds, with a tone."""
+    return clip_of()
 
 
-def write_clip(path: Path, *, frames: int = FRAMES, sound: bool = True, side_px: int = SIDE_PX) -> Path:
-    with av.open(str(path), "w") as container:
+def clip_of(
+    *, frames: int = FRAMES, sound: bool = True, side_px: int = SIDE_PX, container_format: str = "mp4"
+) -> bytes:
+    """A file with a video that is bright on the left."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container_format) as container:
         stream = container.add_stream("libx264", rate=RATE_HZ)
         stream.width, stream.height, stream.pix_fmt = side_px, side_px, "yuv420p"
         voice = container.add_stream("aac", rate=48_000) if sound else None
@@ -257,7 +263,7 @@ def write_clip(path: Path, *, frames: int = FRAMES, sound: bool = True, side_px:
         container.mux(stream.encode(None))
         if voice is not None:
             container.mux(voice.encode(None))
-    return path
+    return file.getvalue()
 
 
 def _tone(index: int) -> av.AudioFrame:
@@ -278,14 +284,15 @@ class Played:
     sound_starts_s: float
 
 
-def played(path: Path) -> Played:
-    times_s, levels, sound_seconds, sound_starts_s = [], [], 0.0, -1.0
-    with av.open(str(path)) as container:
+def played(mp4: bytes) -> Played:
+    times_s, levels, sounds = [], list[float](), list[av.AudioFrame]()
+    with av.open(io.BytesIO(mp4), "r") as container:
         for frame in container.decode(*container.streams.video, *container.streams.audio):
+            assert isinstance(frame, av.AudioFrame | av.VideoFrame)
             if isinstance(frame, av.AudioFrame):
-                sound_starts_s = frame.time if sound_seconds == 0 else sound_starts_s
-                sound_seconds += frame.samples / frame.sample_rate
+                sounds.append(frame)
             else:
-                times_s.append(frame.time)
+                times_s.append(frame.time or 0.0)
                 levels.append(float(frame.to_ndarray(format="rgb24").mean()))
-    return Played(times_s, levels, sound_seconds, sound_starts_s)
+    sound_seconds = sum(sound.samples / sound.sample_rate for sound in sounds)
+    return Played(times_s, levels, sound_seconds, (sounds[0].time or 0.0) if sounds else -1.0)

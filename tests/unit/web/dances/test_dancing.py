@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from motion import skeleton
+from motion.frame import EncodedPicture, PictureEncoding
+from serving.pictures.codec import decode_picture
 from tests.pipeline.chain import Stack, publish_actor, stack_of
 from tests.pipeline.fake_stages import person
-from tests.unit.web.dances.conftest import FRAMES, RATE_HZ, Build, House, played, write_clip
+from tests.unit.web.dances.conftest import FRAMES, RATE_HZ, Build, House, clip_of, played
 from web.dances.dance import Dance, State
 
 BRIGHTER = 3.0
@@ -25,7 +27,7 @@ def rising(levels: list[float], first: float = 131.0) -> bool:
     return bool(np.abs(np.array(levels) - expected).max() < 1.6)
 
 
-async def test_clip_becomes_a_video_with_every_frame_and_the_sound(house: House, clip: Path) -> None:
+async def test_clip_becomes_a_video_with_every_frame_and_the_sound(house: House, clip: bytes) -> None:
     """Uploaded in chunks, danced, and played: 30 frames at their times, and three seconds of sound from the start."""
     browser = await house.browser()
     dance = await browser.uploads(clip, chunk_bytes=5000)
@@ -39,8 +41,7 @@ async def test_clip_becomes_a_video_with_every_frame_and_the_sound(house: House,
     assert told["result"]["seconds"] == pytest.approx(3.0)
     result = await browser.ask("GET", f"/api/dances/{dance['id']}/result?download=1")
     assert result.headers["content-disposition"] == 'attachment; filename="ben.mp4"'
-    (clip.parent / "result.mp4").write_bytes(result.body)
-    seen = played(clip.parent / "result.mp4")
+    seen = played(result.body)
     assert seen.times_s == pytest.approx([index / RATE_HZ for index in range(FRAMES)])
     assert rising(seen.levels)
     assert seen.sound_seconds == pytest.approx(3.0, abs=0.1)
@@ -48,10 +49,10 @@ async def test_clip_becomes_a_video_with_every_frame_and_the_sound(house: House,
     part = await browser.ask("GET", f"/api/dances/{dance['id']}/result", headers={"range": "bytes=0-99"})
     assert (part.status, part.body) == (206, result.body[:100])
     source = await browser.ask("GET", f"/api/dances/{dance['id']}/source")
-    assert (source.body, source.headers["content-type"]) == (clip.read_bytes(), "video/mp4")
+    assert (source.body, source.headers["content-type"]) == (clip, "video/mp4")
 
 
-async def test_no_name_of_a_visitor_is_on_the_disk(house: House, clip: Path) -> None:
+async def test_no_name_of_a_visitor_is_on_the_disk(house: House, clip: bytes) -> None:
     """Folders have random names, files always the same ones."""
     dance = await (await house.browser()).uploads(clip)
     await house.ended(dance["id"])
@@ -59,7 +60,7 @@ async def test_no_name_of_a_visitor_is_on_the_disk(house: House, clip: Path) -> 
     assert names == {"dance.json", "source", "result.mp4", "poses"}
 
 
-async def test_frame_without_a_dancer_repeats_the_last_picture(house: House, stack: Stack, clip: Path) -> None:
+async def test_frame_without_a_dancer_repeats_the_last_picture(house: House, stack: Stack, clip: bytes) -> None:
     """Frames 3 and 4 have no dancer: the video has all frames, and the remarks say why."""
     stack.pose.script = lambda sequence: None if sequence in (3, 4) else person()
     browser = await house.browser()
@@ -69,13 +70,12 @@ async def test_frame_without_a_dancer_repeats_the_last_picture(house: House, sta
     assert told["pictures"] == FRAMES - 2
     assert told["remarks"]["no_person"] == 2
     result = await browser.ask("GET", f"/api/dances/{dance['id']}/result")
-    (clip.parent / "result.mp4").write_bytes(result.body)
-    levels = played(clip.parent / "result.mp4").levels
+    levels = played(result.body).levels
     assert len(levels) == FRAMES
     assert np.ptp(levels[2:5]) < 1.0
 
 
-async def test_poses_of_all_frames_can_be_drawn_beside_the_result(house: House, stack: Stack, clip: Path) -> None:
+async def test_poses_of_all_frames_can_be_drawn_beside_the_result(house: House, stack: Stack, clip: bytes) -> None:
     """Times, joints in eighths of a pixel and confidences, with nothing seen where there was no dancer."""
     stack.pose.script = lambda sequence: None if sequence == 3 else person(20.0 + sequence)
     browser = await house.browser()
@@ -97,7 +97,7 @@ async def test_poses_of_all_frames_can_be_drawn_beside_the_result(house: House, 
     assert not confidence[3].any()
 
 
-async def test_preview_shows_the_newest_frame_with_its_pose_and_picture(house: House, clip: Path) -> None:
+async def test_preview_shows_the_newest_frame_with_its_pose_and_picture(house: House, clip: bytes) -> None:
     """Source, pose and picture of the same frame come in one message, and nothing if it was seen already."""
     browser = await house.browser()
     dance = await browser.uploads(clip)
@@ -113,11 +113,8 @@ async def test_preview_shows_the_newest_frame_with_its_pose_and_picture(house: H
     assert (await browser.ask("GET", f"{path}?after={head['number']}")).status == 204
 
 
-async def test_mirrored_dance_sends_flipped_frames(house: House, stack: Stack, clip: Path) -> None:
+async def test_mirrored_dance_sends_flipped_frames(house: House, stack: Stack, clip: bytes) -> None:
     """The server sees the dancer as in a mirror; the clip for playing stays as it is."""
-    from motion.frame import EncodedPicture, PictureEncoding
-    from serving.pictures.codec import decode_picture
-
     dance = await (await house.browser()).uploads(clip, mirror=True)
     await house.ended(dance["id"])
     sent = EncodedPicture(PictureEncoding.JPEG, 64, 64, stack.pose.pictures[0])
@@ -126,7 +123,7 @@ async def test_mirrored_dance_sends_flipped_frames(house: House, stack: Stack, c
     assert pixels[:, 44:].mean() > 180
 
 
-async def test_clip_without_a_body_fails_in_words(house: House, stack: Stack, clip: Path) -> None:
+async def test_clip_without_a_body_fails_in_words(house: House, stack: Stack, clip: bytes) -> None:
     """The body pass finds no one to dance."""
     stack.pose.script = lambda sequence: None
     browser = await house.browser()
@@ -149,9 +146,9 @@ async def test_sample_dance_needs_no_upload(house: House) -> None:
     assert (await browser.dance(made.json["id"]))["state"] == "cancelled"
 
 
-async def test_restarted_gateway_goes_on_from_the_last_checkpoint(build: Build, stack: Stack, tmp_path: Path) -> None:
+async def test_restarted_gateway_goes_on_from_the_last_checkpoint(build: Build, stack: Stack) -> None:
     """Stopped after frame 40 of 60, it sends the frames from 25 on again, and the video has every frame once."""
-    clip = write_clip(tmp_path / "long.mp4", frames=60)
+    clip = clip_of(frames=60)
     stack.triton.paint = lambda model, label_map, previous: previous + np.uint8(1)
     stack.triton.gates.hold(40)
     async with build.house(stack) as first:
@@ -160,23 +157,22 @@ async def test_restarted_gateway_goes_on_from_the_last_checkpoint(build: Build, 
         await first.until(dance["id"], lambda dance: dance.progress.done >= 38)
         cookie = browser.cookie
     stack.triton.gates.release()
-    stack.pose.frames.clear()
     async with build.house(stack) as second:
         record = await second.ended(dance["id"])
         assert (record.state, record.began_again) == (State.DONE, 0)
         browser = await second.browser()
         browser.cookie = cookie
         result = await browser.ask("GET", f"/api/dances/{dance['id']}/result")
-    assert stack.pose.frames == list(range(25, 60))
-    (tmp_path / "result.mp4").write_bytes(result.body)
-    levels = played(tmp_path / "result.mp4").levels
+    assert stack.pose.frames[-35:] == list(range(25, 60))
+    assert stack.pose.frames.count(24) == 2, "once to measure the body, and once to dance"
+    levels = played(result.body).levels
     assert levels == pytest.approx([129.0 + index for index in range(60)], abs=1.6)
 
 
 async def test_dance_begins_again_where_the_checkpoint_is_not_taken(build: Build, tmp_path: Path) -> None:
     """Another server with another key: the dance starts over, says so, and still has every frame once."""
     publish_actor(tmp_path / "actors", "ben", face=False)
-    clip = write_clip(tmp_path / "clip.mp4")
+    clip = clip_of()
     async with stack_of(tmp_path / "actors") as stack:
         stack.triton.gates.hold(28)
         async with build.house(stack) as first:
@@ -189,11 +185,11 @@ async def test_dance_begins_again_where_the_checkpoint_is_not_taken(build: Build
             record = await second.ended(dance["id"])
             folder = second.keeper.store.root / record.visitor_id / record.id
             assert (record.state, record.began_again) == (State.DONE, 1)
-            assert rising(played(folder / "result.mp4").levels)
+            assert rising(played((folder / "result.mp4").read_bytes()).levels)
         assert other.pose.frames == list(range(FRAMES))
 
 
-async def test_cancelled_dance_leaves_only_its_record(house: House, stack: Stack, clip: Path) -> None:
+async def test_cancelled_dance_leaves_only_its_record(house: House, stack: Stack, clip: bytes) -> None:
     """In mid-dance: the session ends, its files go, and the queue goes on with the next one."""
     stack.triton.gates.hold(5)
     browser = await house.browser()
