@@ -18,6 +18,8 @@ from web.application import Parts, application
 from web.browser_pose import routes as browser_pose
 from web.browser_pose.bundle import PoseBundle
 from web.live.session import LiveSessions
+from web.making import routes as making
+from web.making.makings import makings_of
 from web.settings import WebSettings
 from web.uvicorn_listener import UvicornListener
 
@@ -40,6 +42,7 @@ class Gateway(Service):
             "live sessions", most=settings.max_live_sessions, most_per_user=settings.max_live_sessions_per_user
         )
         self._live = LiveSessions(self._orchestrator, self._tickets, limits)
+        self._makings = makings_of(settings) if settings.makes_actors else None
         self._closing = AsyncExitStack()
         self._trouble = "the orchestrator was not asked yet"
 
@@ -55,9 +58,14 @@ class Gateway(Service):
             routes=[
                 *actors.routes(self._orchestrator, self._visitors),
                 *browser_pose.routes(self._pose_bundle),
+                *making.routes(self._makings, self._visitors),
             ],
         )
         return UvicornListener(application(parts), self._settings)
+
+    async def warm_up(self) -> None:
+        if self._makings is not None:
+            await self._closing.enter_async_context(self._makings)
 
     @property
     def ready_at_start(self) -> bool:
@@ -90,4 +98,5 @@ class Gateway(Service):
             "needs_token": settings.sign_in,
             "server_is_here": is_local(settings.server),
             "max_message_bytes": settings.max_message_bytes,
+            "makes_actors": settings.makes_actors,
         }

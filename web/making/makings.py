@@ -7,10 +7,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, Final
 
+from client.cluster.options import ClusterAccess
 from serving.actors.store import ActorStore
-from serving.errors import ActorUnusable
+from serving.errors import ActorUnusable, BadSettings
 from serving.process.background import in_background
 from web.access.refusals import Refused
 from web.access.visitors import Visitor
@@ -22,14 +24,27 @@ from web.making.names import actor_id_from
 from web.making.queue import TrainingQueue
 from web.making.record import Consent, FootageRecord, State, iso
 from web.making.store import Making, MakingStore, delete_footage
-from web.making.trainers import Trainer
+from web.making.trainers import Trainer, TrainerHere, TrainerOnCluster
 from web.making.view import view_of
+from web.settings import WebSettings
 
 _log: Final = logging.getLogger(__name__)
 MOST_WORDS_CHARACTERS: Final = 4000
 _EXPIRY_EVERY_SECONDS: Final = 60.0
 _OPEN: Final = (State.FILMING, State.REFUSED, State.FAILED)
 """States in which the visitor has to do something."""
+
+
+def makings_of(settings: WebSettings) -> Makings:
+    """Return the makings of a gateway with these settings. Raises BadSettings if trainings cannot run here."""
+    if settings.making_on == "here":
+        missing = [package for package in ("torch", "mediapipe") if find_spec(package) is None]
+        if missing:
+            message = f"training needs {missing[0]}: in a checkout, pip install -e '.[training,pose]'"
+            raise BadSettings("WEB_MAKES_ACTORS", message)
+        return Makings(MakingStore(settings), TrainerHere())
+    access = ClusterAccess(namespace=settings.making_namespace)
+    return Makings(MakingStore(settings), TrainerOnCluster(access, settings.making_image or None, settings.making_gpus))
 
 
 class Makings:

@@ -119,8 +119,10 @@ _MOST_JSON_BYTES: Final = 2**17
 _PATH: Final = "/api/makings"
 
 
-def routes(makings: Makings, visitors: Visitors) -> list[BaseRoute]:
-    """Return the routes of makings."""
+def routes(makings: Makings | None, visitors: Visitors) -> list[BaseRoute]:
+    """Return the routes of makings; None for a gateway that makes no actors."""
+    if makings is None:
+        return _routes_without()
     handlers = _Handlers(makings, visitors)
     paths: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
         ("GET", "", handlers.listed),
@@ -139,9 +141,7 @@ def routes(makings: Makings, visitors: Visitors) -> list[BaseRoute]:
     return [Route(_PATH + path, handler, methods=[method]) for method, path, handler in paths]
 
 
-def routes_without() -> list[BaseRoute]:
-    """Return the routes of a gateway that makes no actors."""
-
+def _routes_without() -> list[BaseRoute]:
     async def refuse(request: Request) -> Response:
         raise Refused(404, "not_offered", "This server makes no actors.")
 

@@ -24,9 +24,9 @@ OnLine = Callable[[str], None]
 
 _LOG_FILE: Final = "training.log"
 _POLL_SECONDS: Final = 0.2
-_END_SECONDS: Final = 20.0
+_END_SECONDS: Final = 10.0
 """A training ends within a step after SIGTERM; after this time it is killed, and goes on from an older checkpoint."""
-_NICENESS: Final = 10
+_NICENESS: Final = 5
 """Live sessions on the same cores go first."""
 
 

@@ -26,7 +26,7 @@ from web.making.footage import Filming
 from web.making.makings import Makings
 from web.making.routes import routes
 from web.making.store import Making, MakingStore
-from web.making.trainers import OnLine
+from web.making.trainers import OnLine, Trainer
 from web.settings import WebSettings
 
 CONSENT = {"name": "Anna K.", "typed": "I agree", "shown": "My pictures are kept with the actor."}
@@ -119,10 +119,12 @@ class House:
     async def maker(self, address: str = "127.0.0.1") -> Maker:
         return Maker(await Browser(self.app, address).visit(), self)
 
-    async def until(self, making_id: str, holds: Callable[[Any], bool]) -> None:
+    async def until(
+        self, making_id: str, holds: Callable[[Any], bool], patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         """Wait until the making's record is as wanted."""
         making = self.making(making_id)
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(patience_seconds):
             while not holds(making.record):
                 await self.changes.next()
 
@@ -188,7 +190,7 @@ class Build:
     clock: Clock = field(default_factory=Clock)
 
     @asynccontextmanager
-    async def house(self, **settings: Any) -> AsyncIterator[House]:
+    async def house(self, real_trainer: Trainer | None = None, **settings: Any) -> AsyncIterator[House]:
         chosen = WebSettings(data_folder=self.folder, making_actors=self.folder / "actors", disk_kept_bytes=0)
         chosen = replace(chosen, **settings)
         orchestrator, visitors, tickets = Orchestrator(chosen.access()), Visitors(needs_token=False), Tickets(30.0)
@@ -198,7 +200,7 @@ class Build:
             if seconds >= 60:  # the expiry is called by the tests that are about it
                 await asyncio.Event().wait()
 
-        makings = Makings(MakingStore(chosen, self.clock), trainer, pause)
+        makings = Makings(MakingStore(chosen, self.clock), real_trainer or trainer, pause)
         live = LiveSessions(orchestrator, tickets, Limits("live sessions", most=1, most_per_user=1))
         parts = Parts(
             orchestrator=orchestrator,
