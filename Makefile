@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # Tests start hundreds of processes. Without compiled files, which some images switch off, each compiles all modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-one test-slow soak check format protos bench images push load-kind load-k3s sample-clip \
+.PHONY: help install demo web test test-one test-slow soak check format protos bench images push load-kind load-k3s sample-clip \
 	sample-actor clean
 
 help: ## list the targets
@@ -25,6 +25,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml scripts/install.sh
 
 demo: install ## transfer the sample clip to the sample actor: out/demo.mp4, out/demo.png
 	$(BIN)/python -m samples.demo
+
+web: install ## dance in your browser as the sample actor: http://localhost:8080/
+	$(BIN)/dance up --web --actors samples/actors
 
 test: install ## run the quick tests
 	$(BIN)/python -m pytest -m "not slow" -q -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder

@@ -86,7 +86,8 @@ class Gateway(Service):
 
     async def drain(self) -> None:
         self._trouble = "draining"
-        self._live.drain()
+        # uvicorn cuts WebSockets off when it stops, so their pages are told before.
+        await self._live.drain(self._settings.drain_seconds)
 
     async def close(self) -> None:
         await self._closing.aclose()

@@ -11,7 +11,7 @@ import typer
 from client.commands import rollout
 from client.commands.jobs import jobs_app
 from client.commands.pose import evaluate_pose_command, pose_command
-from client.commands.server import actors_command, doctor_command, up
+from client.commands.server import actors_command, doctor_command, up, web_command
 from client.commands.training import evaluate_command, prepare_command, train_command
 from client.commands.transfer import fit_command, transfer_command
 
@@ -54,6 +54,7 @@ def dance(
 
 for name, command in (
     ("up", up),
+    ("web", web_command),
     ("transfer", transfer_command),
     ("fit", fit_command),
     ("doctor", doctor_command),

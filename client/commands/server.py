@@ -1,4 +1,4 @@
-"""`dance up`, `dance actors` and `dance doctor`."""
+"""`dance up`, `dance web`, `dance actors` and `dance doctor`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from client.commands.options import DEFAULT_ACTORS, ActorsFolder, Credentials, Logs, PoseNetworks, server_option
+from client.commands.page import PageOptions, page_settings
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
 from client.connection.types import ActorListing, ListedWardrobe
@@ -17,8 +18,8 @@ from client.doctor.environment import Finding
 from client.errors import CommandError, UsageError
 from client.local_stack.actors_folder import actors_here, check_folder
 from client.local_stack.port_file import health_addresses, noted
-from client.local_stack.server_for_command import hosted
-from client.local_stack.stack import check_port_free
+from client.local_stack.server_for_command import hosted, started_with_logs
+from client.local_stack.stack import check_port_free, page_alone
 from client.terminal.display import Display
 from client.terminal.signals import Interrupts, run
 from motion.people.dancer_choice import DancerChoice
@@ -33,6 +34,8 @@ def up(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the orchestrator; 0 takes a free one.")] = 50050,
     actors: ActorsFolder = DEFAULT_ACTORS,
     networks: PoseNetworks,
+    web: Annotated[bool, typer.Option("--web", help="Serve the page too: dance in a browser.")] = False,
+    page: PageOptions,
     logs: Logs = None,
 ) -> None:
     """Start all services here; Ctrl-C stops them."""
@@ -47,10 +50,39 @@ def up(
     known = ", ".join(ActorStore(actors).ids()) or "none yet"
 
     async def serve(interrupts: Interrupts) -> None:
-        async with hosted(actors, logs, display, port=port, settings=settings, load_at_start="all") as stack:
+        page_port = page.page_port if web else None
+        async with hosted(
+            actors, logs, display, port=port, settings=settings, load_at_start="all", page_port=page_port
+        ) as stack:
             display.note(f"serving at {stack.address} (actors: {known}; logs: {stack.logs}); Ctrl-C ends it")
+            if web:
+                page.tell(stack.page_port, display)
             with noted(stack.address, stack.ready):
                 await stack.run(interrupts.first())
+            display.note("ending")
+
+    run(serve)
+
+
+@option_groups
+def web_command(
+    *,
+    server: Annotated[str, server_option("An orchestrator; default: that of `dance up` here.")] = "127.0.0.1:50050",
+    credentials: Credentials,
+    page: PageOptions,
+    logs: Logs = None,
+) -> None:
+    """Serve the page in front of a server: dance in a browser. Ctrl-C stops it."""
+    display = Display()
+    check_port_free(page.page_port, option="--web-port")
+    access = credentials.access(server)
+    assert access is not None
+    settings = page_settings(access, page.page_port)
+
+    async def serve(interrupts: Interrupts) -> None:
+        async with started_with_logs(lambda folder, told: page_alone(folder, settings, told), logs, display) as stack:
+            page.tell(stack.ready["web"].ports["port"], display)
+            await stack.run(interrupts.first())
             display.note("ending")
 
     run(serve)

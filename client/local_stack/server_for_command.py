@@ -28,12 +28,34 @@ async def hosted(
     port: int = 0,
     settings: Mapping[str, str] = MappingProxyType({}),
     load_at_start: str = "none",
+    page_port: int | None = None,
 ) -> AsyncIterator[LocalStack]:
     """A running local stack, with a spinner while it starts.
 
-    settings, load_at_start: see `local_stack`.
+    settings, load_at_start, page_port: see `local_stack`.
     logs: None for a temporary folder, which is kept only if the stack failed.
     """
+
+    def stack(folder: Path, told: Callable[[str], None]) -> LocalStack:
+        return local_stack(
+            actors_root,
+            folder,
+            port=port,
+            told=told,
+            settings=settings,
+            load_at_start=load_at_start,
+            page_port=page_port,
+        )
+
+    async with started_with_logs(stack, logs, display) as running:
+        yield running
+
+
+@asynccontextmanager
+async def started_with_logs(
+    make: Callable[[Path, Callable[[str], None]], LocalStack], logs: Path | None, display: Display
+) -> AsyncIterator[LocalStack]:
+    """Run the stack that `make` returns for a folder of logs and a teller, with a spinner while it starts."""
     if logs is not None:
         check_writable(logs, is_folder=True)
     folder = Path(tempfile.mkdtemp(prefix="dance-logs-")) if logs is None else logs
@@ -41,11 +63,7 @@ async def hosted(
     try:
         async with AsyncExitStack() as closing:
             with display.starting() as told:
-                stack = await closing.enter_async_context(
-                    local_stack(
-                        actors_root, folder, port=port, told=told, settings=settings, load_at_start=load_at_start
-                    )
-                )
+                stack = await closing.enter_async_context(make(folder, told))
             yield stack
     except (StackFailed, ServerError):
         failed = True

@@ -26,9 +26,9 @@ _DRAIN_SECONDS: Final = "3"
 class LocalStack:
     """Worker processes and a front process that calls them; an async context manager.
 
-    The workers start in parallel. Once all are ready, `front` receives their ready lines and starts. On exit the front
-    ends first, then the workers in reverse order. A cancellation during the exit speeds it up; a second one kills what
-    is left.
+    The workers start in parallel. Once all are ready, `front` receives their ready lines and starts; then, if there is
+    one, `page`, the process that serves the page in a browser. On exit they end in reverse order. A cancellation during
+    the exit speeds it up; a second one kills what is left.
 
     logs: folder for `<name>.log` files. told: called with lines for the user while processes start.
     Entering raises StackFailed.
@@ -40,12 +40,14 @@ class LocalStack:
         front: Front,
         logs: Path,
         *,
+        page: Front | None = None,
         told: Callable[[str], None] = lambda line: None,
         start_seconds: float = START_SECONDS,
         end_seconds: float = END_SECONDS,
     ) -> None:
         self.workers = workers
         self.front = front
+        self.page = page
         self.logs = logs
         self._told = told
         self._start_seconds = start_seconds
@@ -53,19 +55,21 @@ class LocalStack:
         self._processes: list[ManagedProcess] = []
         self.ready: dict[str, Ready] = {}
         self.address = ""
+        self.page_port = 0
 
     async def __aenter__(self) -> LocalStack:
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
-            self._told(f"starting {', '.join(spec.name for spec in self.workers)}")
+            if self.workers:
+                self._told(f"starting {', '.join(spec.name for spec in self.workers)}")
             workers = [await self._started(spec) for spec in self.workers]
             async with asyncio.TaskGroup() as group:
                 for process in workers:
                     group.create_task(self._gate(process, workers), name=process.name)
-            front = await self._started(self.front(self.ready))
-            self._told(f"starting {front.name}")
-            await self._gate(front, [front])
-            self.address = f"{HOST}:{self.ready[front.name].ports['port']}"
+            front = await self._start_one(self.front)
+            self.address = f"{HOST}:{self.ready[front].ports['port']}"
+            if self.page is not None:
+                self.page_port = self.ready[await self._start_one(self.page)].ports["port"]
         except BaseException as error:
             if running := [process.name for process in self._processes if process.runs]:
                 self._told(f"ending {', '.join(running)}")
@@ -133,6 +137,12 @@ class LocalStack:
         for process in reversed(self._processes):
             process.kill()
 
+    async def _start_one(self, made: Front) -> str:
+        process = await self._started(made(self.ready))
+        self._told(f"starting {process.name}")
+        await self._gate(process, [process])
+        return process.name
+
     async def _started(self, spec: ProcessSpec) -> ManagedProcess:
         process = ManagedProcess(spec, self.logs / f"{spec.name}.log")
         self._processes.append(process)
@@ -153,14 +163,17 @@ def local_stack(
     told: Callable[[str], None] = lambda line: None,
     settings: Mapping[str, str] = MappingProxyType({}),
     load_at_start: str = "none",
+    page_port: int | None = None,
 ) -> LocalStack:
     """The real stack: pose, normalize, face, generator (agent and Triton), and the orchestrator in front of them.
 
     port: of the orchestrator; 0 for a free one. settings: more environment variables for all processes.
-    load_at_start: actors to load before the generator counts as ready, as in `GENERATOR_LOAD_AT_START`. Raises
-    StackFailed at once if the port is in use.
+    load_at_start: actors to load before the generator counts as ready, as in `GENERATOR_LOAD_AT_START`. page_port: of
+    the gateway with the page, 0 for a free one; None for no page. Raises StackFailed at once if a port is in use.
     """
     check_port_free(port)
+    if page_port is not None:
+        check_port_free(page_port, option="--web-port")
     root = str(actors_root.resolve())
 
     def orchestrator(ready: Mapping[str, Ready]) -> ProcessSpec:
@@ -183,21 +196,31 @@ def local_stack(
         _process("face", "services.face", {"FACE_ACTORS_ROOT": root}),
         _process("generator", "services.generator", generator),
     )
-    return LocalStack(workers, orchestrator, logs, told=told)
+
+    def page(ready: Mapping[str, Ready]) -> ProcessSpec:
+        own = {"WEB_SERVER": f"{HOST}:{ready['orchestrator'].ports['port']}", "WEB_PORT": str(page_port)}
+        return _process("web", "web", {**_own(settings, "WEB_"), **own})
+
+    return LocalStack(workers, orchestrator, logs, page=None if page_port is None else page, told=told)
+
+
+def page_alone(logs: Path, settings: Mapping[str, str], told: Callable[[str], None]) -> LocalStack:
+    """The gateway with the page, in front of a server elsewhere. settings: its `WEB_*` variables."""
+    return LocalStack((), lambda ready: _process("web", "web", settings), logs, told=told)
 
 
 def _own(settings: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {name: value for name, value in settings.items() if name.startswith(prefix)}
 
 
-def check_port_free(port: int) -> None:
+def check_port_free(port: int, option: str = "--port") -> None:
     """Raise StackFailed if `port` is in use or not allowed; 0 is always free."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise StackFailed(f"port {port} is in use or not allowed; choose another with --port") from error
+            raise StackFailed(f"port {port} is in use or not allowed; choose another with {option}") from error
 
 
 def _process(name: str, module: str, settings: Mapping[str, str] | None = None) -> ProcessSpec:

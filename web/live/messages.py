@@ -6,10 +6,10 @@ The page begins with one text message, a JSON object:
      "background": null | {"colour": [0, 177, 64]} | {"picture": true}, "label_maps": false}
 
 If the background is a picture, the next message is its bytes, a JPEG or a PNG. Then come binary messages, one for each
-frame that the page sends: a head of 20 bytes, little-endian, and a body.
+frame that the page sends: a head of 24 bytes, little-endian, and a body.
 
     uint8 kind (1 a pose, 2 a JPEG, 3 a frame without a person), uint8 0, uint16 width_px, uint16 height_px, uint16 0,
-    uint32 sequence (counts the camera's frames, also those that are not sent), float64 captured (seconds)
+    uint32 sequence (counts the camera's frames, also those that are not sent), uint32 0, float64 captured (seconds)
 
 A pose is 137 times x px, y px, confidence as float32 (`motion.skeleton`). The text messages "end" and "record",
 "keep" are explained in `web.live.session`.
@@ -40,7 +40,7 @@ from serving.pictures.background import Background
 from serving.pictures.codec import encoding_of, size_of
 from web.access.refusals import Refused
 
-_HEAD: Final = struct.Struct("<BBHHHId")
+_HEAD: Final = struct.Struct("<BBHHHIId")
 _POSE, _JPEG, _EMPTY = 1, 2, 3
 POSE_BYTES: Final = skeleton.JOINT_COUNT * 3 * 4
 _LENGTH: Final = struct.Struct("<I")
@@ -111,7 +111,7 @@ def frame_from(message: bytes) -> SentFrame:
     """Parse a frame. Raises Refused 400, naming what is wrong."""
     if len(message) < _HEAD.size:
         raise _bad(f"it has {len(message)} bytes, and a head takes {_HEAD.size}")
-    kind, _, width_px, height_px, _, sequence, captured_at_s = _HEAD.unpack_from(message)
+    kind, _, width_px, height_px, _, sequence, _, captured_at_s = _HEAD.unpack_from(message)
     if not width_px or not height_px:
         raise _bad(f"its size is {width_px}x{height_px}")
     if not 0 <= captured_at_s < 2**40:  # also refuses NaN

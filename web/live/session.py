@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import Counter, Gauge
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -77,10 +77,15 @@ class LiveSessions:
         self._limits = limits
         self._patience_seconds = patience_seconds
         self._sessions: set[_Session] = set()
+        self._serving: set[asyncio.Task[Any]] = set()
         self._draining = False
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one WebSocket until its session ends. Every ending is told to the page, and counted."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         await socket.accept()
         reason = "failed"
         try:
@@ -111,11 +116,13 @@ class LiveSessions:
             ENDS.labels(reason).inc()
             await _close(socket, _FAILED)
 
-    def drain(self) -> None:
-        """Ask all pages to come back later, and refuse new sessions."""
+    async def drain(self, limit_seconds: float) -> None:
+        """Ask all pages to come back later, refuse new sessions, and wait until the running ones have ended."""
         self._draining = True
         for session in self._sessions:
             session.drain()
+        if self._serving:
+            await asyncio.wait(self._serving, timeout=limit_seconds)
 
 
 class _Session:

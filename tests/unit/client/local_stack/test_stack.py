@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -189,8 +190,9 @@ def test_up_serves_until_interrupted(tmp_path, spec, diary, monkeypatch, capsys)
     """`dance up` prints its address; Ctrl-C then ends it in order, with exit code 0. Settings reach the stack."""
     told_settings: dict[str, str] = {}
 
-    def fakes(_actors, logs, *, port, told, settings, load_at_start):
+    def fakes(_actors, logs, *, port, told, settings, load_at_start, page_port):
         assert load_at_start == "all"
+        assert page_port is None
         told_settings.update(settings)
         return LocalStack([spec("pose")], lambda ready: spec("front"), logs, told=told)
 
@@ -211,6 +213,34 @@ def test_up_serves_until_interrupted(tmp_path, spec, diary, monkeypatch, capsys)
     }  # fmt: skip
     assert "serving at 127.0.0.1:" in capsys.readouterr().err
     assert diary.read_text().splitlines()[-2:] == ["end front", "end pose"]
+    assert children() == []
+
+
+def test_up_with_the_page_names_its_address_and_ends_it_first(tmp_path, spec, diary, monkeypatch, capsys):
+    """`dance up --web` starts the page after the orchestrator, prints its address, and ends it before the rest."""
+
+    def fakes(_actors, logs, *, port, told, settings, load_at_start, page_port):
+        assert page_port == 0
+
+        def page(ready):
+            assert "front" in ready  # the page is told the orchestrator's port
+            return spec("web")
+
+        return LocalStack([spec("pose")], lambda ready: spec("front"), logs, page=page, told=told)
+
+    note = Display.note
+
+    def note_and_interrupt(self, text):
+        note(self, text)
+        if text.startswith("dance in your browser"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(server_for_command, "local_stack", fakes)
+    monkeypatch.setattr(Display, "note", note_and_interrupt)
+    asked = ["--port", "0", "--actors", str(tmp_path), "--logs", str(tmp_path / "logs"), "--web", "--web-port", "0"]
+    assert run(["up", *asked, "--no-open"]) == 0
+    assert re.search(r"dance in your browser: http://localhost:\d+/\n", capsys.readouterr().err)
+    assert diary.read_text().splitlines()[-3:] == ["end web", "end front", "end pose"]
     assert children() == []
 
 

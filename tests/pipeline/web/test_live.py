@@ -1,0 +1,129 @@
+"""A live session through the gateway: what a page sends, and what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.pipeline.chain import Stack, publish_actor, stack_of
+from tests.pipeline.fake_stages import person
+from tests.pipeline.web.gateway import Answered, Visitor, gateway_of, pose_message
+
+
+async def test_every_pose_is_answered_once_and_in_order(stack: Stack):
+    """A page that sends poses gets a JPEG for each, in order, with the stages' times, and a clean end."""
+    async with gateway_of(stack.address) as address, Visitor(address) as visitor:
+        await visitor.arrive()
+        async with visitor.live() as live:
+            assert live.accepted["width"] == live.accepted["height"] == 64
+            for sequence in (0, 2, 3):
+                await live.send(sequence)
+                answer = await live.said()
+                assert isinstance(answer, Answered)
+                assert answer.head["seq"] == sequence
+                assert answer.picture.startswith(b"\xff\xd8")
+                assert {"normalize", "label_map", "generator"} <= {stage[0] for stage in answer.head["stages"]}
+            await live.socket.send_str("end")
+            assert await live.ends() == [{"ended": "finished"}, 1000]
+
+
+async def test_a_frame_without_a_person_is_answered_with_the_reason(stack: Stack):
+    """A page is told why there is no picture."""
+    async with gateway_of(stack.address) as address, Visitor(address) as visitor:
+        await visitor.arrive()
+        async with visitor.live() as live:
+            await live.send(0, message=pose_message(0, None))
+            answer = await live.said()
+            assert (answer.head["no"], answer.picture) == ("no_person", b"")
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (b"short", "a head takes 24"),
+        (pose_message(0, person())[:-1], "a pose has 1644 bytes"),
+        (pose_message(0, None, side_px=0), "its size is 0x0"),
+        (b"\x07" + pose_message(0, None)[1:], "its kind must be 1, 2 or 3, got 7"),
+        (b"\x01" + pose_message(0, None)[1:] + np.full(411, 2, "<f4").tobytes(), "confidence"),
+    ],
+)
+async def test_a_broken_frame_ends_its_session_only_and_says_why(stack: Stack, message: bytes, words: str):
+    """A frame that breaks the format is refused in words; another visitor's session goes on."""
+    async with gateway_of(stack.address) as address, Visitor(address) as broken, Visitor(address) as other:
+        await broken.arrive()
+        await other.arrive()
+        async with other.live() as good, broken.live() as bad:
+            await bad.send(0, message=message)
+            *_, refused, code = await bad.ends()
+            assert refused["refused"]["code"] == "bad_frame"
+            assert words in refused["refused"]["text"]
+            assert code == 1008
+            await good.send(0)
+            assert (await good.said()).head["seq"] == 0
+
+
+async def test_an_oversized_message_is_not_read(stack: Stack):
+    """A message above the limit closes its WebSocket with code 1009."""
+    async with gateway_of(stack.address, max_message_bytes=4096) as address, Visitor(address) as visitor:
+        await visitor.arrive()
+        async with visitor.live() as live:
+            await live.send(0, message=bytes(5000))
+            assert (await live.ends())[-1] == 1009
+
+
+async def test_unknown_actors_and_sizes_are_named(stack: Stack):
+    """A session that cannot begin says why, with a word for the page."""
+    async with gateway_of(stack.address) as address, Visitor(address) as visitor:
+        await visitor.arrive()
+        for config, code in (
+            ({"actor": "nemo"}, "actor_not_found"),
+            ({"size_px": 7}, "no_such_size"),
+            ({"sends": "smoke"}, "bad_message"),
+            ({"background": {"colour": [0, 0, 300]}}, "bad_message"),
+        ):
+            given: dict[str, Any] = {"ticket": await visitor.ticket(), "accepted": False, **config}
+            async with visitor.live(**given) as live:
+                assert (await live.ends())[0]["refused"]["code"] == code
+
+
+async def test_a_draining_gateway_tells_its_pages_to_come_back(stack: Stack):
+    """At SIGTERM, pages get the answers to their frames, the word "draining", and close code 1012."""
+    async with Visitor("") as visitor, AsyncExitStack() as sockets:
+        async with gateway_of(stack.address) as address:
+            visitor.address, visitor.headers = address, {"Origin": address}
+            await visitor.arrive()
+            live = await sockets.enter_async_context(visitor.live())
+            await live.send(0)
+            assert isinstance(await live.said(), Answered)
+            ending = asyncio.create_task(live.ends())
+        assert await ending == [{"ended": "draining"}, 1012]
+
+
+async def test_a_user_has_a_limited_number_of_sessions(stack: Stack):
+    """Visitors of one address share its limit; the refusal names it, and an ended session frees a place."""
+    async with gateway_of(stack.address, max_live_sessions_per_user=1) as address, Visitor(address) as visitor:
+        await visitor.arrive()
+        async with visitor.live() as first:
+            async with visitor.live(ticket=await visitor.ticket(), accepted=False) as second:
+                assert (await second.ends())[0]["refused"]["code"] == "too_many_yours"
+            await first.socket.send_str("end")
+            await first.ends()
+        async with visitor.live() as again:
+            assert again.accepted
+
+
+async def test_a_page_is_told_that_the_orchestrator_is_lost(tmp_path):
+    """While the orchestrator is away, the page is told so, and its session stays."""
+    publish_actor(tmp_path, "anna", face=False)
+    async with stack_of(tmp_path) as first, gateway_of(first.address) as address, Visitor(address) as visitor:
+        await visitor.arrive()
+        async with visitor.live() as live:
+            await live.send(0)
+            assert isinstance(await live.said(), Answered)
+            assert first.server is not None
+            await first.server.stop(0)
+            assert await live.said() == {"reconnecting": "server_unreachable"}

@@ -1,0 +1,71 @@
+// Requests to the gateway. Every failure is an ApiError with a stable word, for which the page has a sentence.
+
+/** A request was refused or did not arrive. word: stable; text: the server's own sentence. */
+export class ApiError extends Error {
+  constructor(word, text, {status = 0, details = {}} = {}) {
+    super(text || word);
+    this.name = 'ApiError';
+    this.word = word;
+    this.text = text;
+    this.status = status;
+    this.details = details;
+  }
+}
+
+/** Send a request and return its response. Rejects with an ApiError. */
+export async function ask(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(new URL(path, document.baseURI), {credentials: 'same-origin', ...options});
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new ApiError('gateway_unreachable', String(error));
+  }
+  if (response.ok) return response;
+  let said = {};
+  try { said = await response.json(); } catch { /* a proxy's error page, for example */ }
+  throw new ApiError(said.error?.code ?? 'http', said.error?.text ?? `HTTP ${response.status}`, {status: response.status, details: said});
+}
+
+/** GET JSON. */
+export const read = async path => (await ask(path)).json();
+
+/** Send JSON, and return the answer's JSON; null if it has none. */
+export async function send(path, body = {}, method = 'POST') {
+  const response = await ask(path, {method, headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body)});
+  return response.status === 204 ? null : response.json();
+}
+
+/** Begin or continue the visit; token: '' without one. Rejects with 'sign_in' for a token that is not valid. */
+export async function visit(token = '') {
+  const headers = token ? {Authorization: `Bearer ${token}`} : {};
+  return (await ask('api/visit', {method: 'POST', headers})).json();
+}
+
+/**
+ * Upload a file in pieces, going on where the server has it.
+ *
+ * put: the address for a piece, without its offset. received: how many bytes the server has. onProgress: called with
+ * the bytes so far. signal: aborts. Returns the last answer. A lost connection is tried again for a minute.
+ */
+export async function upload(put, file, {received = 0, chunk_bytes, onProgress, signal}) {
+  let offset = received, answer = null, lost_since = null;
+  while (offset < file.size) {
+    const piece = file.slice(offset, offset + chunk_bytes);
+    try {
+      answer = await (await ask(`${put}?offset=${offset}&size=${file.size}`, {method: 'PUT', body: piece, signal})).json();
+      offset += piece.size;
+      lost_since = null;
+    } catch (error) {
+      if (error.word === 'wrong_offset') {
+        offset = error.details.received_bytes ?? error.details.error?.offset ?? 0;
+      } else if (error.word === 'gateway_unreachable' || error.status >= 500) {
+        lost_since ??= performance.now();
+        if (performance.now() - lost_since > 60_000) throw error;
+        await new Promise(resolve => setTimeout(resolve, 1000));
+      } else throw error;
+    }
+    onProgress?.(Math.min(offset, file.size));
+  }
+  return answer;
+}

@@ -1,0 +1,218 @@
+// The page: puts its parts together, and remembers what the visitor chose.
+import {read, send, visit} from './api.js';
+import {showCards} from './cards.js';
+import {CameraDance} from './live/camera-dance.js';
+import {cameras} from './live/camera.js';
+import {Numbers} from './numbers.js';
+import {choice} from './choices.js';
+import {signIn} from './sign-in.js';
+import {Stage} from './stage.js';
+import {current, fill, number, sentence, speak, t} from './words.js';
+
+const $ = id => document.getElementById(id);
+const page = {config: null, tables: null, actors: [], actor: null, dance: null, stage: null, background: null};
+const numbers = new Numbers({rates: $('rates'), stages: $('stages'), rate: $('rate')});
+let last = {key: 'loading', values: {}, bad: false}; // what the status says, to say it again in another language
+
+/** Say something in the status line. */
+function say(key, values = {}, bad = false) {
+  last = {key, values, bad};
+  $('status').textContent = key.startsWith('why_') ? sentence(key.slice(4), values.text) : t(key, values);
+  $('status').classList.toggle('wrong', bad);
+}
+
+const complain = error => say(`why_${error.word ?? 'page_failed'}`, {text: error.text ?? error.message}, true);
+
+async function begin() {
+  $('language').value = current();
+  fill(document);
+  say('loading');
+  page.config = await read('api/config');
+  await visit();
+  if (page.config.needs_token) await signIn(() => read('api/actors'));
+  page.tables = await read('api/skeleton');
+  page.stage = new Stage({source: $('source'), skeleton: $('skeleton'), actor: $('actor')}, page.tables);
+  await loadActors();
+  restoreChoices();
+  await listCameras();
+  $('page').hidden = false;
+  say(page.actor ? 'ready' : 'no_actor', {}, !page.actor);
+  document.body.dataset.ready = 'true';
+}
+
+async function loadActors() {
+  page.actors = (await read('api/actors')).actors;
+  const usable = page.actors.filter(each => !each.unavailable);
+  page.actor = usable.find(each => each.actor === choice('actor').value) ?? usable[0] ?? null;
+  showCards($('actors'), page.actors, page.actor?.actor, choose);
+  $('no-actors').hidden = Boolean(page.actor);
+  $('no-actors').textContent = t('no_actor');
+  offerSizes();
+}
+
+async function choose(actor) {
+  page.actor = actor;
+  choice('actor').value = actor.actor;
+  offerSizes();
+  if (page.dance) await restart();
+}
+
+function offerSizes() {
+  const sizes = page.actor ? [page.actor.size, ...page.actor.smaller_sizes].filter(Boolean) : [];
+  const options = sizes.map(([width, height]) => new Option(`${width} × ${height}`, String(height)));
+  $('size').replaceChildren(new Option(t('size_auto'), ''), ...options);
+}
+
+async function listCameras() {
+  const found = await cameras().catch(() => []);
+  const options = found.map(({id, label}, index) => new Option(label || t('camera_n', {n: number(index + 1)}), id));
+  $('camera').replaceChildren(new Option(t('camera_any'), ''), ...options);
+  $('camera').value = page.dance?.cameraId ?? '';
+}
+
+function restoreChoices() {
+  for (const [id, name] of [['mirror', 'mirror'], ['with-sound', 'with_sound']]) {
+    $(id).checked = choice(name).value === 'true';
+  }
+  $('way').value = choice('way').value || 'auto';
+  mirror();
+}
+
+function mirror() {
+  $('stage').classList.toggle('mirrored', $('mirror').checked);
+}
+
+function background() {
+  const kind = $('background').value;
+  if (kind === 'green') return {message: {colour: [0, 177, 64]}, bytes: null};
+  if (kind === 'picture' && page.background) return {message: {picture: true}, bytes: page.background};
+  return {message: null, bytes: null};
+}
+
+async function startCamera() {
+  await page.dance?.stop();
+  if (!page.actor) { say('no_actor', {}, true); return; }
+  numbers.reset();
+  page.stage.clear();
+  why('before');
+  const settings = {
+    actor: page.actor.actor, version: 0, way: $('way').value, camera: $('camera').value,
+    size_px: $('size').value ? Number($('size').value) : null, background: background(),
+  };
+  const dance = page.dance = new CameraDance({video: $('video'), stage: page.stage, tables: page.tables}, settings, {
+    state: (key, values) => { if (dance === page.dance) say(key, {actor: page.actor.actor, ...values}); },
+    guide,
+    why,
+    connection,
+    way: tellWay,
+    accepted: () => { $('record').disabled = false; },
+    answer: answer => { numbers.add(answer); drawnAt(answer.head); },
+    end: error => ended(dance, error),
+  });
+  $('stop').disabled = false;
+  $('start-camera').disabled = true;
+  await dance.start();
+  await listCameras();
+}
+
+async function restart() {
+  await page.dance?.stop();
+  await startCamera();
+}
+
+function ended(dance, error) {
+  if (dance !== page.dance) return;
+  page.dance = null;
+  for (const id of ['stop', 'record']) $(id).disabled = true;
+  $('start-camera').disabled = false;
+  $('switch-way').hidden = true;
+  guide(null, 0);
+  connection('open', '');
+  if (error) { complain(error); why(error.word, error.text); } else { say('stopped'); why('before'); }
+}
+
+function guide(word, progress) {
+  $('guide').hidden = word === null;
+  $('whole').hidden = word !== 'whole';
+  if (word === null) return;
+  const text = t(`guide_${word}`);
+  if ($('guide').textContent !== text) { // screen readers read a change once
+    $('guide').textContent = text;
+    say('guiding_now', {text});
+  }
+  $('whole').value = progress;
+  $('actor-words').hidden = false;
+  $('actor-words').textContent = t('actor_waits');
+}
+
+// Why the actor's panel shows no new picture; null hides it.
+function why(word, text = '') {
+  $('actor-words').hidden = word === null;
+  document.getElementById('actor').classList.toggle('old', word !== null && word !== 'before');
+  if (word === null) return;
+  const known = {before: 'actor_before', too_slow: 'no_too_slow'}[word] ?? `guide_${word}`;
+  const found = t(known);
+  $('actor-words').textContent = found === known ? sentence(word, text) : found;
+}
+
+function connection(state, word) {
+  $('connection').hidden = state === 'open';
+  $('connection').textContent = state === 'open' ? '' : t(state === 'lost' ? 'connection_lost' : 'connecting');
+  if (state === 'lost' && word) $('connection').title = sentence(word);
+}
+
+function tellWay(name, reason) {
+  const here = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname) && page.config.server_is_here;
+  $('privacy').textContent = t(name === 'browser' ? 'stays_here' : here ? 'frames_stay_here' : 'frames_are_sent');
+  $('privacy').title = t(`way_${['chosen', 'fast_enough', 'trying', 'faster', 'no_faster', 'starting'].includes(reason) ? reason : 'failed'}`);
+  $('switch-way').hidden = reason === 'trying';
+  $('switch-way').textContent = t(name === 'browser' ? 'switch_to_server' : 'switch_to_browser');
+  $('switch-way').dataset.to = name === 'browser' ? 'server' : 'browser';
+  document.body.dataset.way = name;
+}
+
+function drawnAt({rung}) {
+  const size = page.dance?.session?.accepted?.rungs?.[rung];
+  $('drawn-at').textContent = size && rung > 0 ? t('drawn_smaller', {size: `${size[0]} × ${size[1]}`}) : '';
+}
+
+function listen() {
+  $('language').addEventListener('change', ({target}) => {
+    speak(target.value);
+    say(last.key, last.values, last.bad);
+    showCards($('actors'), page.actors, page.actor?.actor, choose);
+    offerSizes();
+    listCameras();
+  });
+  $('start-camera').addEventListener('click', startCamera);
+  $('stop').addEventListener('click', () => page.dance?.stop());
+  $('mirror').addEventListener('change', ({target}) => { choice('mirror').value = String(target.checked); mirror(); });
+  $('with-sound').addEventListener('change', ({target}) => { choice('with_sound').value = String(target.checked); });
+  $('way').addEventListener('change', ({target}) => {
+    choice('way').value = target.value;
+    if (page.dance) restart();
+  });
+  $('switch-way').addEventListener('click', ({target}) => page.dance?.switchWay(target.dataset.to));
+  for (const id of ['camera', 'size']) $(id).addEventListener('change', () => { if (page.dance) restart(); });
+  $('background').addEventListener('change', ({target}) => {
+    if (target.value === 'picture') { $('background-file').click(); return; }
+    if (page.dance) restart();
+  });
+  $('background-file').addEventListener('change', async ({target}) => {
+    page.background = target.files[0] ? new Uint8Array(await target.files[0].arrayBuffer()) : null;
+    if (!page.background) $('background').value = 'own';
+    if (page.dance) restart();
+  });
+  $('background-file').addEventListener('cancel', () => { if (!page.background) $('background').value = 'own'; });
+  $('fullscreen').addEventListener('click', () => {
+    if (document.fullscreenElement) document.exitFullscreen(); else $('stage').requestFullscreen().catch(() => {});
+  });
+  navigator.mediaDevices?.addEventListener?.('devicechange', listCameras);
+  addEventListener('pagehide', () => page.dance?.stop());
+}
+
+// What a visitor sees and measures, for the console and for tests.
+window.dance = {page, facts: () => numbers.facts()};
+
+listen();
+begin().catch(complain);
