@@ -24,6 +24,12 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture(scope="session", autouse=True)
+def dances_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the clips and recordings of gateways that tests start away from the user's own."""
+    os.environ["WEB_DATA_FOLDER"] = str(tmp_path_factory.mktemp("web"))
+
+
 @pytest.fixture(scope="session")
 def clips() -> Path:
     """The folder of real clips in DANCE_TEST_DATA; skips the test if it does not exist."""

@@ -17,6 +17,8 @@ from web.actors import routes as actors
 from web.application import Parts, application
 from web.browser_pose import routes as browser_pose
 from web.browser_pose.bundle import PoseBundle
+from web.dances import routes as dances
+from web.dances.keeper import DanceKeeper
 from web.live.session import LiveSessions
 from web.making import routes as making
 from web.making.makings import makings_of
@@ -43,6 +45,7 @@ class Gateway(Service):
         )
         self._live = LiveSessions(self._orchestrator, self._tickets, limits)
         self._makings = makings_of(settings) if settings.makes_actors else None
+        self._dances = DanceKeeper(settings, self._orchestrator, self._visitors)
         self._closing = AsyncExitStack()
         self._trouble = "the orchestrator was not asked yet"
 
@@ -59,6 +62,7 @@ class Gateway(Service):
                 *actors.routes(self._orchestrator, self._visitors),
                 *browser_pose.routes(self._pose_bundle),
                 *making.routes(self._makings, self._visitors),
+                *dances.routes(self._dances),
             ],
         )
         return UvicornListener(application(parts), self._settings)
@@ -66,6 +70,7 @@ class Gateway(Service):
     async def warm_up(self) -> None:
         if self._makings is not None:
             await self._closing.enter_async_context(self._makings)
+        await self._closing.enter_async_context(self._dances.running())
 
     @property
     def ready_at_start(self) -> bool:

@@ -41,11 +41,11 @@ class SampleDance:
     clip: ClipFacts
 
 
-def sample_dances(settings: WebSettings, folder: Path = _SAMPLES) -> dict[str, SampleDance]:
-    """Return the sample dances by id; those whose files are not installed are left out. Raises Refused."""
+def sample_dances(folder: Path = _SAMPLES) -> dict[str, SampleDance]:
+    """Return the sample dances by id; those whose files are not installed are left out. Raises UnreadableVideo."""
     paths = {sample_id: folder / name for sample_id, name in _SAMPLE_FILES.items()}
     return {
-        sample_id: SampleDance(sample_id, path, check_clip(path, settings)[0])
+        sample_id: SampleDance(sample_id, path, _facts(path, "video/mp4")[0])
         for sample_id, path in paths.items()
         if path.is_file()
     }
@@ -99,23 +99,27 @@ def check_clip(path: Path, settings: WebSettings) -> tuple[ClipFacts, tuple[str,
     try:
         media_type = check_format(path)
         _check_side(path, settings.max_clip_side_px)
-        with VideoReader(str(path)) as reader:
-            frames = reader.expected_frames
-            check_length(frames, reader.frame_rate_hz, settings)
-            first = next(reader.frames())
-            facts = ClipFacts(
-                seconds=None if frames is None else frames / reader.frame_rate_hz,
-                frames=frames,
-                rate_hz=reader.frame_rate_hz,
-                width_px=first.pixels.shape[1],
-                height_px=first.pixels.shape[0],
-                has_sound=reader.has_sound,
-                media_type=media_type,
-            )
-            return facts, reader.notes
-    except (UnreadableVideo, StopIteration) as error:
-        why = for_people(error, path) if isinstance(error, UnreadableVideo) else "not a single frame can be decoded"
-        raise Refused(415, "unreadable_clip", why) from error
+        facts, notes = _facts(path, media_type)
+    except UnreadableVideo as error:
+        raise Refused(415, "unreadable_clip", for_people(error, path)) from error
+    check_length(facts.frames, facts.rate_hz, settings)
+    return facts, notes
+
+
+def _facts(path: Path, media_type: str) -> tuple[ClipFacts, tuple[str, ...]]:
+    with VideoReader(str(path)) as reader:
+        frames = reader.expected_frames
+        first = next(reader.frames())
+        facts = ClipFacts(
+            seconds=None if frames is None else frames / reader.frame_rate_hz,
+            frames=frames,
+            rate_hz=reader.frame_rate_hz,
+            width_px=first.pixels.shape[1],
+            height_px=first.pixels.shape[0],
+            has_sound=reader.has_sound,
+            media_type=media_type,
+        )
+        return facts, reader.notes
 
 
 def check_length(frames: int | None, rate_hz: float, settings: WebSettings) -> None:

@@ -45,7 +45,7 @@ SESSION, ANSWER, END = "session", "answer", "end"
 class _WatchedFeed(FileFeed):
     """A clip's frames from some frame on, for one session. sent: the pictures of the frames in flight, by sequence."""
 
-    def __init__(self, frames: Iterator[SourceFrame], options: FeedOptions, most_frames: int) -> None:
+    def __init__(self, frames: Iterator[SourceFrame], options: FeedOptions, most_frames: int | None) -> None:
         super().__init__(frames, options)
         self.sent: dict[int, EncodedPicture] = {}
         self._most_frames = most_frames
@@ -65,7 +65,7 @@ class _WatchedFeed(FileFeed):
 
     async def __anext__(self) -> SentFrame:
         frame = await super().__anext__()
-        if frame.sequence >= self._most_frames:
+        if self._most_frames is not None and frame.sequence >= self._most_frames:
             text = f"It has more than {self._most_frames} frames, which is the limit. Cut it shorter."
             raise Refused(413, "clip_too_long", text)
         assert isinstance(frame, Frame)
@@ -78,7 +78,7 @@ class _Clip(Source):
     """The source of one dance. progress: sees the frames of a pass that has no answers."""
 
     mirror: bool = False
-    most_frames: int = 0
+    most_frames: int | None = None
     progress: Progress | None = None
 
     def open(self) -> VideoReader:
@@ -123,7 +123,7 @@ class _Measured:
         self._progress.begin(measures=True)
 
     def interrupted(self, reason: Exception | None) -> None:
-        self._progress.lost_server = "" if reason is None else lost_word(reason)
+        self._progress.stand_still("" if reason is None else lost_word(reason))
 
 
 def lost_word(reason: Exception) -> str:
@@ -202,7 +202,8 @@ class ClipDancer:
         self._dance = dance
         self._access = access
         self._source = str(source)
-        self._most_frames = int(store.settings.max_clip_seconds * MOST_RATE_HZ)
+        is_sample = bool(dance.record.sample)
+        self._most_frames = None if is_sample else int(store.settings.max_clip_seconds * MOST_RATE_HZ)
         self._spool_path = dance.folder / SPOOL_FILE
 
     def _clip(self, progress: Progress | None = None) -> _Clip:
@@ -298,4 +299,4 @@ class ClipDancer:
         )
 
     def _tell(self, failure: ServerError | None) -> None:
-        self._dance.progress.lost_server = "" if failure is None else lost_word(failure)
+        self._dance.progress.stand_still("" if failure is None else lost_word(failure))

@@ -64,7 +64,7 @@ class DanceKeeper:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[DanceKeeper]:
         """Read what an earlier process left, and go on. Raises BadSettings if the folder cannot be used."""
-        self.samples = await asyncio.to_thread(sample_dances, self.settings)
+        self.samples = await asyncio.to_thread(sample_dances)
         with self.store:
             for dance in self.store.all():
                 if dance.record.state is State.UPLOADING and dance.has_all:
@@ -258,7 +258,7 @@ async def _despite_full_server(dance: Dance, work: Callable[[], Awaitable[Result
             if error.status is not StatusCode.RESOURCE_EXHAUSTED:
                 raise
             wait_seconds = error.retry_after_seconds or _FULL_WAIT_SECONDS
-        dance.progress.lost_server = "server_full"
+        dance.progress.stand_still("server_full")
         await asyncio.sleep(wait_seconds)
 
 

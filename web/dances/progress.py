@@ -77,6 +77,10 @@ class Progress:
         self.pictures = 0
         self.remarks.clear()
 
+    def stand_still(self, lost_server: str) -> None:
+        """Say why the work waits for the server, in one word; "" if it goes on."""
+        self.lost_server = lost_server
+
     def show(self, preview: Preview) -> None:
         """Make this the newest frame."""
         self.preview = preview

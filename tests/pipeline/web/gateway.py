@@ -7,6 +7,8 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -24,9 +26,10 @@ _HEAD = struct.Struct("<BBHHHIId")
 @asynccontextmanager
 async def gateway_of(server: str, **settings: Any) -> AsyncIterator[str]:
     """Run a gateway in front of `server` while the context lasts; yields its address, `http://host:port`."""
-    chosen = WebSettings(server=server, drain_seconds=1.0, **settings)
-    async with running(Gateway(chosen), chosen) as gateway:
-        yield f"http://127.0.0.1:{gateway.port}"
+    with TemporaryDirectory(prefix="dance-web-") as folder:
+        chosen = WebSettings(**{"server": server, "drain_seconds": 1.0, "data_folder": Path(folder), **settings})
+        async with running(Gateway(chosen), chosen) as gateway:
+            yield f"http://127.0.0.1:{gateway.port}"
 
 
 @dataclass

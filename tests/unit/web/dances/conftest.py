@@ -138,11 +138,11 @@ class Browser:
 
 
 class Changes:
-    """Wakes who waits whenever a dance's record changes, or a frame of it is shown."""
+    """Wakes who waits whenever a dance's record changes, or a frame of it is shown, or it stands still."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._changed = asyncio.Event()
-        for owner, name in ((DanceStore, "change"), (Progress, "show")):
+        for owner, name in ((DanceStore, "change"), (Progress, "show"), (Progress, "stand_still")):
             monkeypatch.setattr(owner, name, self._telling(getattr(owner, name)))
 
     async def next(self) -> None:

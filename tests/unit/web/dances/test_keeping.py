@@ -1,0 +1,171 @@
+"""Dances wait their turn, go on by themselves, and are deleted after their time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from serving.errors import BadSettings
+from tests.pipeline.chain import Dancing, Stack, configured, publish_actor, stack_of
+from tests.unit.web.dances.conftest import Browser, Build, Clock, House, clip_of
+from web.access.visitors import Visitor
+from web.dances.dance import Dance, Kind, State
+from web.dances.queue import DanceQueue
+from web.dances.store import DanceStore
+from web.settings import WebSettings
+
+
+def add(store: DanceStore, user: str) -> Dance:
+    return store.create(Visitor(f"{user:0>32}", user), Kind.DANCE, State.WAITING, actor="ben")
+
+
+async def test_users_take_turns(tmp_path: Path) -> None:
+    """Anna's three dances do not make Ben wait for all of them; places say so beforehand."""
+    began, go_on = list[str](), asyncio.Event()
+
+    async def work(dance: Dance) -> None:
+        began.append(dance.record.id)
+        await go_on.wait()
+        store.end(dance, State.DONE)
+        if len(began) == 4:
+            all_began.set()
+
+    all_began = asyncio.Event()
+    clock = Clock()
+    with DanceStore(WebSettings(data_folder=tmp_path, disk_kept_bytes=0), clock) as store:
+        queue = DanceQueue(store, work, at_once=1)
+        dances = []
+        for user in ("anna", "anna", "anna", "ben"):
+            clock.now_s += 1
+            dances.append(add(store, user))
+        first, second, third, bens = dances
+        assert [queue.place(dance) for dance in (first, bens, second, third)] == [0, 1, 2, 3]
+        async with queue.running(), asyncio.timeout(10):
+            go_on.set()
+            await all_began.wait()
+    assert began == [dance.record.id for dance in (first, bens, second, third)]
+
+
+async def test_one_broken_dance_does_not_stop_the_queue(tmp_path: Path) -> None:
+    """It ends as failed, in words for its visitor, and the next one begins."""
+    done = asyncio.Event()
+
+    async def work(dance: Dance) -> None:
+        if dance is broken:
+            raise RuntimeError("a bug")
+        done.set()
+
+    with DanceStore(WebSettings(data_folder=tmp_path, disk_kept_bytes=0)) as store:
+        broken = add(store, "anna")
+        add(store, "ben")
+        async with DanceQueue(store, work, at_once=1).running(), asyncio.timeout(10):
+            await done.wait()
+        assert (broken.record.state, broken.record.word) == (State.FAILED, "internal")
+
+
+async def test_dance_is_deleted_after_its_time(house: House, clip: bytes) -> None:
+    """An hour after it ended, with all its files; not a second earlier, and not while it is at work."""
+    browser = await house.browser()
+    dance = await browser.uploads(clip)
+    await house.ended(dance["id"])
+    assert (await browser.dance(dance["id"]))["deletes_in_seconds"] == 3600.0
+    house.clock.now_s += 3599
+    await house.keeper.delete_old()
+    assert (await browser.dance(dance["id"]))["state"] == "done"
+    house.clock.now_s += 1
+    await house.keeper.delete_old()
+    assert (await browser.ask("GET", f"/api/dances/{dance['id']}")).refusal == (404, "no_such_dance")
+    assert list(house.keeper.store.root.glob("*/*")) == []
+
+
+async def test_upload_that_stalls_is_deleted(house: House, clip: bytes) -> None:
+    """Counted from its last byte."""
+    browser = await house.browser()
+    made = await browser.ask("POST", "/api/dances", {"actor": "ben", "source": {"bytes": len(clip)}})
+    house.clock.now_s += 3000
+    await browser.ask("PUT", f"/api/dances/{made.json['id']}/upload?offset=0", clip[:100])
+    house.clock.now_s += 3000
+    await house.keeper.delete_old()
+    assert len(house.keeper.store.all()) == 1
+    house.clock.now_s += 600
+    await house.keeper.delete_old()
+    assert house.keeper.store.all() == []
+
+
+async def test_dance_waits_for_a_sign_in_after_a_restart(build: Build, stack: Stack, clip: bytes) -> None:
+    """Tokens are kept in memory only: without one it waits and says why, and goes on once its visitor is back."""
+    stack.triton.gates.hold(3)
+    async with build.house(stack, sign_in=True) as first:
+        browser = await Browser(first.app).visit("a-token")
+        dance = await browser.uploads(clip)
+        await first.until(dance["id"], lambda dance: dance.progress.done >= 2)
+    stack.triton.gates.release()
+    async with build.house(stack, sign_in=True) as second:
+        await second.until(dance["id"], lambda dance: dance.record.word == "sign_in_again")
+        again = Browser(second.app, cookie=browser.cookie)
+        await again.visit("a-token")
+        assert (await again.dance(dance["id"]))["state"] != "done"
+        assert (await second.ended(dance["id"])).state is State.DONE
+
+
+async def test_full_server_is_waited_for(build: Build, tmp_path: Path) -> None:
+    """All sessions are taken: the dance says so, and begins when one has ended."""
+    publish_actor(tmp_path / "actors", "ben", face=False)
+    clip = clip_of(frames=3)
+    async with stack_of(tmp_path / "actors", max_sessions=1) as stack, build.house(stack) as house:
+        other = Dancing(stack.stub)
+        await other.send(configured("ben"))
+        await other.accepted()
+        browser = await house.browser()
+        dance = await browser.uploads(clip)
+        await house.until(dance["id"], lambda dance: dance.progress.lost_server == "server_full")
+        assert (await browser.dance(dance["id"]))["word"] == "server_full"
+        await other.rest()
+        assert (await house.ended(dance["id"])).state is State.DONE
+
+
+async def test_restart_deletes_what_cannot_be_read(build: Build, stack: Stack, clip: bytes) -> None:
+    """A folder without a record, or with a damaged one, does not keep the gateway from starting."""
+    async with build.house(stack) as house:
+        dance = await (await house.browser()).uploads(clip)
+        await house.ended(dance["id"])
+        root = house.keeper.store.root
+    (path,) = root.glob("*/*/dance.json")
+    path.write_text("{")
+    (path.parent.parent / "half").mkdir()
+    async with build.house(stack) as house:
+        assert house.keeper.store.all() == []
+    assert list(root.glob("*/*")) == []
+
+
+async def test_two_gateways_do_not_share_a_folder(build: Build, stack: Stack) -> None:
+    """The second one names the setting."""
+    async with build.house(stack):
+        with pytest.raises(BadSettings, match=r"WEB_DATA_FOLDER: .* is used by another gateway"):
+            async with build.house(stack):
+                pass
+
+
+async def test_complete_upload_is_checked_after_a_restart(build: Build, stack: Stack, clip: bytes) -> None:
+    """If the gateway died between the last byte and its check, the next one checks and dances."""
+    async with build.house(stack) as first:
+        browser = await first.browser()
+        made = await browser.ask("POST", "/api/dances", {"actor": "ben", "source": {"bytes": len(clip)}})
+        (folder,) = first.keeper.store.root.glob("*/*")
+    (folder / "source").write_bytes(clip)
+    async with build.house(stack) as second:
+        assert (await second.ended(made.json["id"])).state is State.DONE
+
+
+def test_record_survives_the_disk(tmp_path: Path) -> None:
+    """Every field is read as it was written."""
+    with DanceStore(WebSettings(data_folder=tmp_path, disk_kept_bytes=0)) as store:
+        dance = add(store, "anna")
+        store.change(dance, notes=("one", "two"), state=State.DONE, ended_s=12.5)
+        record = dance.record
+    with DanceStore(WebSettings(data_folder=tmp_path, disk_kept_bytes=0)) as store:
+        (again,) = store.all()
+        assert again.record == replace(record)
