@@ -34,6 +34,20 @@ RUN python3 -m venv /opt/venv \
     do install -D --mode=0644 "$file" "/networks/modules/$file" || exit 1; done \
     && install --mode=0644 /wheel/mediapipe-*.dist-info/LICENSE /networks/LICENSE
 
+# The networks that the page's browsers read: the same, but for the face's.
+FROM networks AS browser-networks
+RUN cd /wheel/mediapipe/modules \
+    && for file in \
+        face_detection/face_detection_short_range.tflite \
+        face_landmark/face_landmark_with_attention.tflite \
+        hand_landmark/hand_landmark_full.tflite \
+        hand_landmark/handedness.txt \
+        holistic_landmark/hand_recrop.tflite \
+        pose_detection/pose_detection.tflite \
+        pose_landmark/pose_landmark_full.tflite; \
+    do install -D --mode=0644 "$file" "/browser-networks/modules/$file" || exit 1; done \
+    && install --mode=0644 /networks/LICENSE /browser-networks/LICENSE
+
 FROM ${BASE} AS runtime
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 \

@@ -43,9 +43,14 @@ class Gateway(Service):
         limits = Limits(
             "live sessions", most=settings.max_live_sessions, most_per_user=settings.max_live_sessions_per_user
         )
-        self._live = LiveSessions(self._orchestrator, self._tickets, limits)
         self._makings = makings_of(settings) if settings.makes_actors else None
         self._dances = DanceKeeper(settings, self._orchestrator, self._visitors)
+        self._live = LiveSessions(
+            self._orchestrator,
+            self._tickets,
+            limits,
+            lambda visitor, recording_id: self._dances.recording_of(visitor.id, recording_id),
+        )
         self._closing = AsyncExitStack()
         self._trouble = "the orchestrator was not asked yet"
 

@@ -16,7 +16,8 @@ from motion.frame import Picture
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SAMPLE_CLIP: Final = ROOT / "samples" / "source_clip.mp4"
-SAMPLE_PLATE: Final = ROOT / "samples" / "actors" / "sample" / "1" / "plate.png"
+SAMPLE_ACTORS: Final = ROOT / "samples" / "actors"
+SAMPLE_PLATE: Final = SAMPLE_ACTORS / "sample" / "1" / "plate.png"
 FRAMES_PER_SECOND: Final = 25
 
 

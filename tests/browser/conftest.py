@@ -1,8 +1,8 @@
 """Chromium for tests of the page.
 
-One browser serves all tests of a process, so its fixtures live on the session's event loop, and so must the tests:
-`pytestmark = pytest.mark.asyncio(loop_scope="session")`. Servers that a test starts on a loop of their own run in
-another process or thread. Under the page's Content Security Policy, Playwright's `wait_for_function` fails: use
+One browser serves all tests of a process, so its fixtures live on the session's event loop, and so must the tests and
+their other fixtures: `pytestmark = pytest.mark.asyncio(loop_scope="session")`. A server on another loop would stand
+still during the test. Under the page's Content Security Policy, Playwright's `wait_for_function` fails: use
 locators or `evaluate`.
 """
 
@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from tests.browser.cameras import sample_frames, write_camera
+from client.local_stack.stack import LocalStack, local_stack
+from tests.browser.cameras import SAMPLE_ACTORS, sample_frames, write_camera
+from tests.pipeline.chain import publish_actor, stack_of
+from tests.pipeline.web.gateway import gateway_of
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -64,3 +67,28 @@ async def visits(chromium: Browser) -> AsyncIterator[Visits]:
     async with Visits(chromium) as opened:
         yield opened
     assert not opened.unexpected()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def quick_page(tmp_path: Path) -> AsyncIterator[str]:
+    """The address of a gateway in front of an orchestrator with fake stages, with the actors anna and ben."""
+    for actor in ("anna", "ben"):
+        publish_actor(tmp_path, actor, face=False)
+    async with stack_of(tmp_path) as stack, gateway_of(stack.address) as address:
+        yield address
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def real_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalStack]:
+    """All real processes with the sample actor, and the gateway at `page_port`. For slow tests: it starts in a minute.
+
+    It serves all tests of a process. A test that kills a process needs a stack of its own.
+    """
+    async with local_stack(SAMPLE_ACTORS, tmp_path_factory.mktemp("stack"), page_port=0) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def real_page(real_stack: LocalStack) -> str:
+    """The address of the page in front of all real processes."""
+    return f"http://127.0.0.1:{real_stack.page_port}"

@@ -1,6 +1,8 @@
 """One live session: frames from a page's WebSocket, answers of a resuming `Transfer` session back to it.
 
-A page may send text messages between its frames: "end" ends the dance, after the answers to the frames in flight.
+A page may send text messages between its frames: "end" ends the dance, after the answers to the frames in flight;
+`{"record": ID}` adds the pictures that follow to a recording, which the visitor has begun, and `{"record": null}` no
+longer. `{"recording": "full"}`, or another word, tells that a recording takes no more pictures.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ import json
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 
 from prometheus_client import Counter, Gauge
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -32,6 +35,7 @@ from web.access.limits import Limits
 from web.access.orchestrator import Orchestrator
 from web.access.refusals import Refused, refused_by_server
 from web.access.tickets import Tickets
+from web.access.visitors import Visitor
 from web.live.messages import (
     Opening,
     accepted_message,
@@ -39,6 +43,7 @@ from web.live.messages import (
     background_picture,
     frame_from,
     opening,
+    recording_wish,
 )
 
 _log = logging.getLogger(__name__)
@@ -61,20 +66,37 @@ _NORMAL, _POLICY, _FAILED, _RESTARTING = 1000, 1008, 1011, 1012
 """Close codes of RFC 6455 and IANA's registry."""
 
 
+class Recorder(Protocol):
+    """Takes the pictures of a session while its visitor records."""
+
+    def append(self, picture: bytes, seconds: float) -> bool:
+        """Add a JPEG, shown at `seconds` of a clock that rises. Returns False if there is no more room."""
+        ...
+
+
+FindRecorder = Callable[[Visitor, str], Recorder]
+"""Returns a visitor's recording by its id. Raises Refused."""
+
+
 class LiveSessions:
-    """The live sessions of this gateway. patience_seconds: how long a lost orchestrator is tried again."""
+    """The live sessions of this gateway.
+
+    recorder: finds recordings. patience_seconds: how long a lost orchestrator is tried again.
+    """
 
     def __init__(
         self,
         orchestrator: Orchestrator,
         tickets: Tickets,
         limits: Limits,
+        recorder: FindRecorder,
         *,
         patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
         self._orchestrator = orchestrator
         self._tickets = tickets
         self._limits = limits
+        self._recorder = recorder
         self._patience_seconds = patience_seconds
         self._sessions: set[_Session] = set()
         self._serving: set[asyncio.Task[Any]] = set()
@@ -95,7 +117,8 @@ class LiveSessions:
             visitor = self._tickets.redeem(opened.ticket)
             with self._limits.admitted(visitor), SESSIONS.track_inprogress():
                 async with self._orchestrator.client(visitor) as client:
-                    session = _Session(socket, client, opened, self._patience_seconds)
+                    recorder = partial(self._recorder, visitor)
+                    session = _Session(socket, client, opened, recorder, self._patience_seconds)
                     self._sessions.add(session)
                     try:
                         reason = await session.run()
@@ -126,8 +149,17 @@ class LiveSessions:
 
 
 class _Session:
-    def __init__(self, socket: WebSocket, client: DanceClient, opened: Opening, patience_seconds: float) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        client: DanceClient,
+        opened: Opening,
+        recorder: Callable[[str], Recorder],
+        patience_seconds: float,
+    ) -> None:
         self._socket = socket
+        self._find_recorder = recorder
+        self._recorder: Recorder | None = None
         self._client = client
         self._opened = opened
         self._patience = ServerPatience(patience_seconds, reached=True)
@@ -204,9 +236,10 @@ class _Session:
                 if text == "end":
                     self._finish("finished")
                     break
-                if text is not None or data is None:
-                    raise Refused(400, "bad_message", f"The message {text!r} is not known here.")
-                self._take(frame_from(data))
+                if data is not None:
+                    self._take(frame_from(data))
+                else:
+                    await self._record(recording_wish(text or ""))
         except TimeoutError:
             self._failure = Refused(408, "page_silent", f"The page sent nothing for {_SILENT_SECONDS:.0f} s.")
             self._finish("failed")
@@ -224,6 +257,13 @@ class _Session:
         self._arrived_s[frame.sequence] = time.perf_counter()
         self._changed.set()
 
+    async def _record(self, recording_id: str | None) -> None:
+        try:
+            self._recorder = None if recording_id is None else self._find_recorder(recording_id)
+        except Refused as refusal:  # after a restart, for example: the dance goes on
+            self._recorder = None
+            await self._say(json.dumps({"recording": refusal.word}))
+
     async def _frames(self) -> AsyncIterator[SentFrame]:
         while True:
             while self._waiting:
@@ -239,6 +279,12 @@ class _Session:
             self._arrived_s.popitem(last=False)  # lost with a connection: they get no answer
         gateway_ms = 0.0 if arrived_s is None else (time.perf_counter() - arrived_s) * 1e3
         await self._socket.send_bytes(answer_message(answer, gateway_ms))
+        if self._recorder is None or answer.picture is None:
+            return
+        # Shown now: the page shows each picture when it arrives.
+        if not self._recorder.append(answer.picture.data, time.monotonic()):
+            self._recorder = None
+            await self._say(json.dumps({"recording": "full"}))
 
     def _finish(self, why: str) -> None:
         self._end = self._end or why

@@ -64,6 +64,14 @@ async def test_finds_what_the_pose_service_finds(finder_page: FinderPage) -> Non
     assert all(means[name] <= most_px for name, most_px in _MOST_PX.items()), means
 
 
+async def test_the_gateway_lets_the_finder_run(visits: Visits, real_page: str) -> None:
+    """Under the gateway's own headers, its files and tables are all that the finder needs."""
+    visits.expect_error("favicon")
+    page = FinderPage(await visits.open(f"{real_page}/healthz"), {})
+    started = await page.start()
+    assert started["processor"] == "cpu"
+
+
 async def test_an_empty_room_has_no_pose_until_somebody_enters(finder_page: FinderPage) -> None:
     """Without a person there are no joints; the first picture of a person has them again, also in a new video."""
     await finder_page.start(processor="cpu")

@@ -14,7 +14,7 @@ from scripts.images import EXTRAS
 from services.face.settings import FaceSettings
 from services.generator.settings import GeneratorSettings
 from services.normalize.settings import NormalizeSettings
-from services.pose.mediapipe.model_files import ALL_FILES
+from services.pose.mediapipe.model_files import ALL_FILES, BROWSER_FILES
 from services.pose.settings import PoseSettings
 from serving.process.settings import from_environment
 from serving.rpc.server import VERSION
@@ -88,6 +88,14 @@ def test_an_image_has_mediapipes_networks_without_its_wheel(root: Path, name: st
     for extra in wanted:
         wanted += [other for one in extras[extra] for other in re.findall(r"everybody-dance\[(\w+)\]", one)]
     assert not any(one.startswith(("mediapipe", "opencv-contrib")) for extra in wanted for one in extras[extra])
+
+
+def test_browsers_get_exactly_the_networks_that_they_read(root: Path):
+    """The stage for the page's image has them and their licence, from the same wheel."""
+    (origin, (_, fetched)) = Dockerfile(root, "pose").stages["browser-networks"]
+    assert origin == ("FROM", "networks AS browser-networks")
+    assert sorted(re.findall(r"\w+/\w+\.(?:tflite|txt)", fetched)) == sorted(file.path for file in BROWSER_FILES)
+    assert "/networks/LICENSE /browser-networks/LICENSE" in fetched
 
 
 def test_everything_that_is_imported_is_copied(root: Path, name: str, dockerfile: Dockerfile):

@@ -14,6 +14,8 @@ const NOT_COUNTED = 2; // a worker's first pictures with a person: it still has 
 const COUNTED = 8;
 const ENOUGH_MS = 500; // of a processor's time, after which fewer pictures are enough
 const FEWEST = 3;
+// Larger pictures are reduced to this. Below it, hands and faces lose what they need.
+const LARGEST_SIDE_PX = 1280;
 
 export class PoseFinder {
   #tables;
@@ -86,7 +88,7 @@ export class PoseFinder {
   async find(source, width, height, at_ms) {
     let bitmap;
     try {
-      bitmap = await createImageBitmap(source);
+      bitmap = await createImageBitmap(source, reduction(width, height));
     } catch (error) {
       throw new PoseError('pose_no_picture', `this picture cannot be read: ${error.message}`);
     }
@@ -148,6 +150,12 @@ export class PoseFinder {
     this.choice = {renderer: this.choice.renderer, measured: true, cpu_ms, gpu_ms};
     remember(this.#key, {renderer: this.choice.renderer, processor: this.#active, cpu_ms, gpu_ms});
   }
+}
+
+function reduction(width, height) {
+  const scale = LARGEST_SIDE_PX / Math.max(width, height);
+  if (scale >= 1) return {};
+  return {resizeWidth: Math.round(width * scale), resizeHeight: Math.round(height * scale), resizeQuality: 'medium'};
 }
 
 const median = values => [...values].sort((one, other) => one - other)[values.length >> 1];

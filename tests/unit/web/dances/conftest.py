@@ -199,7 +199,8 @@ class Build:
         orchestrator, visitors = Orchestrator(chosen.access()), Visitors(needs_token=chosen.sign_in)
         keeper = DanceKeeper(chosen, orchestrator, visitors, clock=self.clock)
         tickets = Tickets(30.0)
-        live = LiveSessions(orchestrator, tickets, Limits("live sessions", most=1, most_per_user=1))
+        limits = Limits("live sessions", most=1, most_per_user=1)
+        live = LiveSessions(orchestrator, tickets, limits, lambda who, which: keeper.recording_of(who.id, which))
         parts = Parts(
             orchestrator=orchestrator,
             visitors=visitors,
