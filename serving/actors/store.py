@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.wardrobe.pieces import WARDROBE_VERSION
@@ -54,6 +55,9 @@ __all__ = [
     "Padding",
     "WardrobeFacts",
 ]
+
+
+_REMOVED: Final = ".removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,21 @@ class ActorStore:
                 return published
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+    def remove(self, actor_id: str) -> None:
+        """Delete an actor with all its versions, at once for new sessions. Does nothing if it does not exist.
+
+        Raises BadInput for an invalid actor id, and OSError if files stay; `finish_removals` deletes them later.
+        """
+        home = self.root / checked_actor_id(actor_id)
+        with suppress(FileNotFoundError):
+            home.rename(self.root / f".{uuid.uuid4().hex}{_REMOVED}")
+        self.finish_removals()
+
+    def finish_removals(self) -> None:
+        """Delete what is left of removed actors, such as after a kill. Raises OSError."""
+        for folder in self.root.glob(f".*{_REMOVED}"):
+            shutil.rmtree(folder)
 
     def _keep_served(self, home: Path) -> None:
         if not (home / SERVING_FILE).exists():
