@@ -53,9 +53,9 @@ class Previews:
 
 
 def _first_picture(preview: Preview) -> Preview:
-    read, animation = cv2.imdecodeanimation(np.frombuffer(preview.data, np.uint8), 0, 1)
-    if not read:
+    picture = cv2.imdecode(np.frombuffer(preview.data, np.uint8), cv2.IMREAD_COLOR)  # the first of an animation
+    if picture is None:
         raise Refused(404, "no_preview", "The preview of this actor cannot be read.")
-    encoded, png = cv2.imencode(".webp", animation.frames[0])
+    encoded, still = cv2.imencode(".webp", picture)
     assert encoded
-    return Preview("image/webp", png.tobytes())
+    return Preview("image/webp", still.tobytes())
