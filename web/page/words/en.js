@@ -163,6 +163,7 @@ export const en = {
   connecting: 'Connecting…',
   connection_lost: 'Connection lost: trying again…',
 
+  guide_before: 'Your picture appears here.',
   guide_too_dark: 'It is too dark: turn on a light.',
   guide_nobody_seen: 'I cannot see anybody: step in front of the camera.',
   guide_show_feet: 'Step back until I see your feet.',
