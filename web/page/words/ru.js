@@ -173,6 +173,7 @@ export const ru = {
   actor_waits: 'The actor waits until your whole body is in the picture.',
   no_too_slow: 'The server is too slow for every frame; the picture follows.',
   guide_no_person: 'I cannot see anybody: step in front of the camera.',
+  guide_before: 'Здесь появится ваше изображение.',
   guide_not_placed: 'Step back until head, hips and feet are in the picture.',
   guide_bad_frame: 'The server cannot read the camera’s pictures.',
   guide_no_picture: 'No picture of the actor came.',
