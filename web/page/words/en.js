@@ -24,7 +24,7 @@ export const en = {
   background_green: 'Green',
   background_picture: 'A picture…',
   size: 'Picture size',
-  size_auto: 'As large as the server can keep up with',
+  size_auto: 'As large as the server manages',
   mirror: 'Mirror everything',
   record_sound: 'Record the microphone too',
   you: 'You',

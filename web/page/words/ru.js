@@ -24,7 +24,7 @@ export const ru = {
   background_green: 'Зелёный',
   background_picture: 'Картинка…',
   size: 'Размер картинки',
-  size_auto: 'Наибольший, с которым справится сервер',
+  size_auto: 'Наибольший возможный',
   mirror: 'Отразить всё зеркально',
   record_sound: 'Записывать и звук с микрофона',
   you: 'Вы',
