@@ -61,6 +61,8 @@ export const en = {
   recording_lost: 'The recording ended when the connection was lost; it appears below.',
   kept: 'Dances and recordings are deleted {time} after they are done. Only you can see them.',
   sample_steps: 'Steps',
+  sample_waves: 'Waves',
+  sample_turns: 'Turns',
   title_recording: 'Recording of {actor}',
   title_clip: 'Your clip, danced by {actor}',
   title_sample: '{sample}, danced by {actor}',

@@ -60,6 +60,8 @@ export const ru = {
   recording_lost: 'The recording ended when the connection was lost; it appears below.',
   kept: 'Dances and recordings are deleted {time} after they are done. Only you can see them.',
   sample_steps: 'Steps',
+  sample_waves: 'Волны',
+  sample_turns: 'Повороты',
   title_recording: 'Recording of {actor}',
   title_clip: 'Your clip, danced by {actor}',
   title_sample: '{sample}, danced by {actor}',
