@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from client.media.video_writer import Recording
 from client.training.footage_guide import FootageGuide
@@ -72,6 +72,12 @@ class Filming:
     def __exit__(self, *error: object) -> None:
         self._file.__exit__(*error)
         self.keep(self.record)
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """How much is kept: `frames`, `seconds`, `views` (the seconds of each), and `end`, why no more is."""
+        record = self.record
+        return {"frames": record.frames, "seconds": record.seconds, "views": record.views, "end": record.end}
 
     def append(self, jpeg: bytes, seconds: float, step: str = "") -> bool:
         """Keep a frame of the camera, a JPEG. Returns whether it was kept; never after `supersede`.
