@@ -19,7 +19,7 @@ async def test_a_visitor_films_agrees_and_becomes_an_actor(house):
     making_id = await maker.starts()
     run = await house.trainer.next()
     training = run.training
-    assert (training.actor, training.preset, training.minutes) == ("anna", "quick-256", 0.5)
+    assert (training.actor, training.preset, training.minutes) == ("anna", "quick-256", 0.75)
     assert [path.name for path in training.footage] == ["footage-000.mp4"]
     assert training.footage[0].is_file()
     words = f'"{CONSENT["shown"]}" Typed: "{CONSENT["typed"]}"'
