@@ -269,6 +269,7 @@ class Makings:
     async def forget(self, making: Making) -> None:
         """Cancel a making, wait until its files are deleted, and forget it, unless it is how its actor is known."""
         self.cancel(making)
+        self.queue.drop_footage(making)
         await self.queue.cleared(making)
         if making.record.versions and self._versions(making.record.actor):
             return
