@@ -248,7 +248,7 @@ export const en = {
   why_actor_not_found: 'This actor is not on the server any more. Load the page again.',
   why_no_such_actor: 'This actor is not on the server any more. Load the page again.',
   why_actor_unusable: 'This actor cannot be used on this server.',
-  why_refused_by_server: 'The server that dances cannot do this.',
+  why_refused_by_server: 'The dance server cannot do this.',
   why_no_preview: 'This actor has no preview.',
   why_ticket: 'The connection took too long to open. Try again.',
   why_bad_frame: 'The server cannot use what this page sent. Load the page again.',
