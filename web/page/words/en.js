@@ -231,6 +231,7 @@ export const en = {
   why_camera_busy: 'The camera is used by another program. Close that one, then try again.',
   why_camera_failed: 'The camera cannot be opened.',
   why_camera_unplugged: 'The camera was unplugged or taken by another program.',
+  why_browser_too_old: 'This browser is too old for the camera here. Update it, or choose a clip.',
   why_camera_insecure: 'Browsers give the camera only to https pages, or to a page on this machine (localhost).',
   why_gateway_unreachable: 'The server of this page cannot be reached.',
   why_http: 'The server of this page does not answer as it should. Try again in a moment.',
