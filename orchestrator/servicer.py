@@ -12,9 +12,10 @@ from typing import Final, TypeVar
 import grpc.aio
 from dance.v1 import transfer_pb2, transfer_pb2_grpc
 
+from orchestrator.edge.actor_list import list_to_proto
 from orchestrator.edge.admission import Places
 from orchestrator.edge.bearer_tokens import token_check
-from orchestrator.edge.converters import config_from_proto, fitted_to_proto, pose_choice_from_proto, summary_to_proto
+from orchestrator.edge.converters import config_from_proto, fitted_to_proto, pose_choice_from_proto
 from orchestrator.edge.session_log import SessionLog, begin_at_zero
 from orchestrator.edge.transfer_client import Intake, TransferClient
 from orchestrator.pipeline.in_flight_frame import InFlightFrame
@@ -169,11 +170,11 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
     ) -> transfer_pb2.ListActorsResponse:
         """See transfer.proto. A version that cannot be served is listed with the reason."""
 
-        def summaries() -> list[transfer_pb2.ActorSummary]:
-            return [summary_to_proto(listed) for listed in self._shared.actors.listed()]
+        def read() -> transfer_pb2.ListActorsResponse:
+            found = self._shared.actors.listed(request.actor, request.actor_version)
+            return list_to_proto(found, previews=request.previews)
 
-        found = await asyncio.get_running_loop().run_in_executor(self._threads.disk, summaries)
-        return transfer_pb2.ListActorsResponse(actors=found)
+        return await asyncio.get_running_loop().run_in_executor(self._threads.disk, read)
 
     async def FitBody(
         self, requests: AsyncIterator[transfer_pb2.FitBodyRequest], context: grpc.aio.ServicerContext

@@ -20,6 +20,8 @@ from web.browser_pose.bundle import PoseBundle
 from web.dances import routes as dances
 from web.dances.keeper import DanceKeeper
 from web.live.session import LiveSessions
+from web.making import routes as making
+from web.making.makings import makings_of
 from web.settings import WebSettings
 from web.uvicorn_listener import UvicornListener
 
@@ -41,8 +43,15 @@ class Gateway(Service):
         limits = Limits(
             "live sessions", most=settings.max_live_sessions, most_per_user=settings.max_live_sessions_per_user
         )
-        self._live = LiveSessions(self._orchestrator, self._tickets, limits)
+        self._makings = makings_of(settings) if settings.makes_actors else None
         self._dances = DanceKeeper(settings, self._orchestrator, self._visitors)
+        self._live = LiveSessions(
+            self._orchestrator,
+            self._tickets,
+            limits,
+            lambda visitor, recording_id: self._dances.recording_of(visitor.id, recording_id),
+            None if self._makings is None else self._makings.filming,
+        )
         self._closing = AsyncExitStack()
         self._trouble = "the orchestrator was not asked yet"
 
@@ -58,12 +67,15 @@ class Gateway(Service):
             routes=[
                 *actors.routes(self._orchestrator, self._visitors),
                 *browser_pose.routes(self._pose_bundle),
+                *making.routes(self._makings, self._visitors),
                 *dances.routes(self._dances),
             ],
         )
         return UvicornListener(application(parts), self._settings)
 
     async def warm_up(self) -> None:
+        if self._makings is not None:
+            await self._closing.enter_async_context(self._makings)
         await self._closing.enter_async_context(self._dances.running())
 
     @property
@@ -98,4 +110,5 @@ class Gateway(Service):
             "needs_token": settings.sign_in,
             "server_is_here": is_local(settings.server),
             "max_message_bytes": settings.max_message_bytes,
+            "makes_actors": settings.makes_actors,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from client.connection.server_access import ServerAccess
 from client.errors import UsageError
@@ -77,6 +77,39 @@ class WebSettings(ServerSettings):
     max_recording_bytes: AtLeastOne = 512 * 2**20
     """Of the pictures of a recording; it ends then."""
 
+    makes_actors: bool = False
+    """Visitors may make actors of themselves, which all visitors can then dance. The host trains them."""
+    making_on: Literal["here", "kubernetes"] = "here"
+    """Where actors are trained: by a process on this machine, or by a Job on the cluster that the gateway runs on."""
+    making_folder: Path | None = None
+    """Where footage and work folders are kept while an actor is made. None: makings/ in `data_folder`. On a cluster it
+    must be below /footage, the volume that Jobs read from."""
+    making_actors: Path = Path("actors")
+    """The actors' folder that the orchestrator serves. New actors are published there."""
+    making_preset: str = "quick-256"
+    making_minutes: Annotated[float, NOT_NEGATIVE] = 0.75
+    """Training time. Preparing the footage comes before, measuring and publishing after."""
+    making_device: Literal["cpu", "cuda"] = "cpu"
+    """Of trainings here. On a cluster, `making_gpus` decides."""
+    making_frame_rate: FinitePositive = 15.0
+    """Footage with more frames a second is thinned out: each frame takes time to prepare."""
+    making_gpus: Annotated[int, NOT_NEGATIVE] = 0
+    """GPUs of a Job; 0 trains on CPUs."""
+    making_namespace: str = "everybody-dance"
+    """Namespace of the Jobs."""
+    making_image: str = ""
+    """Training image of the Jobs; empty: that of deploy/jobs/train.yaml."""
+    max_making_seconds: FinitePositive = 120.0
+    """Of footage that a visitor films. What comes after is not kept."""
+    max_making_bytes: AtLeastOne = 256 * 2**20
+    """Of the footage of one actor."""
+    max_makings_waiting: AtLeastOne = 8
+    """Actors that wait to be trained; more are refused."""
+    max_makings_per_user: AtLeastOne = 4
+    """Actors that one user makes at the same time, in different browsers: each visitor makes one at a time."""
+    makings_kept_seconds: FinitePositive = 3600.0
+    """How long footage waits for its visitor to go on; then it is deleted."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         try:
@@ -85,6 +118,8 @@ class WebSettings(ServerSettings):
             raise ValueError(f"server: {error}") from error
         if self.tls_client_ca is not None:
             raise ValueError("tls_client_ca is not for the page: visitors sign in with tokens (sign_in)")
+        if self.makes_actors and self.making_on == "kubernetes" and not _is_in_footage_volume(self.makings_folder):
+            raise ValueError(f"making_folder must be below /footage, which Jobs can read, got {self.makings_folder}")
         try:
             self.access()
         except UsageError as error:
@@ -97,6 +132,15 @@ class WebSettings(ServerSettings):
         tls: ChannelTls | None = channel_tls("server_", self.server_ca, self.server_certificate, self.server_key)
         return ServerAccess(self.server, tls, self.server_token_file, self.server_insecure)
 
+    @property
+    def makings_folder(self) -> Path:
+        """`making_folder`, or its default."""
+        return self.data_folder.expanduser() / "makings" if self.making_folder is None else self.making_folder
+
     def allowed_origins(self) -> list[str]:
         """Return `origins` as a list."""
         return [origin.strip().rstrip("/") for origin in self.origins.split(",") if origin.strip()]
+
+
+def _is_in_footage_volume(folder: Path) -> bool:
+    return folder.is_relative_to("/footage") and ".." not in folder.parts

@@ -11,6 +11,7 @@ import typer
 from client.commands import rollout
 from client.commands.jobs import jobs_app
 from client.commands.pose import evaluate_pose_command, pose_command
+from client.commands.preview import preview
 from client.commands.server import actors_command, doctor_command, up, web_command
 from client.commands.training import evaluate_command, prepare_command, train_command
 from client.commands.transfer import fit_command, transfer_command
@@ -68,7 +69,7 @@ for name, command in (
 
 actors_app = typer.Typer(rich_markup_mode=None)
 actors_app.callback(invoke_without_command=True)(actors_command)
-for change in (rollout.canary, rollout.promote, rollout.rollback):
+for change in (rollout.canary, rollout.promote, rollout.rollback, preview):
     actors_app.command()(change)
 app.add_typer(actors_app, name="actors")
 app.add_typer(jobs_app, name="jobs")

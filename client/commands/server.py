@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from textwrap import shorten
+from typing import Annotated, Final
 
 import typer
 from rich.text import Text
@@ -27,6 +28,10 @@ from serving.actors.actor_id import checked_actor_id
 from serving.actors.store import ActorStore
 from serving.process.option_groups import option_groups
 
+_CONSENT_CHARACTERS: Final = 40
+_WIDE_CHARACTERS: Final = 140
+"""In a narrower terminal, another column would cut names and sizes short."""
+
 
 @option_groups
 def up(
@@ -35,11 +40,16 @@ def up(
     actors: ActorsFolder = DEFAULT_ACTORS,
     networks: PoseNetworks,
     web: Annotated[bool, typer.Option("--web", help="Serve the page too: dance in a browser.")] = False,
+    make_actors: Annotated[
+        bool, typer.Option("--make-actors", help="With --web: visitors may become actors, who are trained here.")
+    ] = False,
     page: PageOptions,
     logs: Logs = None,
 ) -> None:
     """Start all services here; Ctrl-C stops them."""
     display = Display()
+    if make_actors and not web:
+        raise UsageError("--make-actors is for the page: add --web")
     check_port_free(port)
     check_folder(actors)
     settings = networks.models(None, display, dancer=DancerChoice()).settings
@@ -47,6 +57,8 @@ def up(
         backend = networks.backend.value
         settings |= {"ORCHESTRATOR_POSE_BACKEND": backend, "POSE_BACKEND": backend}
 
+    if make_actors:
+        settings |= {"WEB_MAKES_ACTORS": "true", "WEB_MAKING_ACTORS": str(actors.resolve())}
     known = ", ".join(ActorStore(actors).ids()) or "none yet"
 
     async def serve(interrupts: Interrupts) -> None:
@@ -96,7 +108,7 @@ def actors_command(
     credentials: Credentials,
     actors: ActorsFolder = DEFAULT_ACTORS,
 ) -> None:
-    """List the actors of a server, or of a folder here. The commands below set which versions are served."""
+    """List the actors of a server, or of a folder here. The commands below work on a folder."""
     if context.invoked_subcommand is not None:
         if server is not None:
             raise UsageError(f"dance actors {context.invoked_subcommand} works on a folder (--actors), not on a server")
@@ -156,6 +168,7 @@ def doctor_command(
 
 def _show_actors(actors: Sequence[ActorListing], display: Display) -> None:
     rows: list[list[str | Text]] = []
+    is_wide = display.out.width >= _WIDE_CHARACTERS
     for actor in actors:
         sizes = [
             "" if size is None else f"{size.width_px}x{size.height_px}"
@@ -167,8 +180,10 @@ def _show_actors(actors: Sequence[ActorListing], display: Display) -> None:
         state = Text(actor.unavailable or ("ready: moved limbs, not trained yet" if actor.bare_warp else "ready"))
         size = f"{actor.size_bytes / 1e6:.1f} MB" if actor.size_bytes else ""
         wardrobe = "" if actor.unavailable else _shown(actor.wardrobe)
-        rows.append([actor.actor, str(actor.version), actor.preset, *sizes, size, wardrobe, share, state])
-    headings = ("actor", "version", "preset", "picture", "full frame", "size", "wardrobe", "new sessions", "state")
+        consent = [Text(shorten(actor.consent, _CONSENT_CHARACTERS, placeholder="…"))] if is_wide else []
+        rows.append([actor.actor, str(actor.version), actor.preset, *sizes, size, wardrobe, share, *consent, state])
+    last = ("consent", "state") if is_wide else ("state",)
+    headings = ("actor", "version", "preset", "picture", "full frame", "size", "wardrobe", "new sessions", *last)
     display.table(headings, rows)
     dressed = sorted({actor.actor for actor in actors if actor.wardrobe is not None})
     if dressed:

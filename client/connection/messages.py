@@ -9,6 +9,7 @@ from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
 from client.connection.types import (
     Accepted,
     ActorListing,
+    ActorPreview,
     Answer,
     ListedWardrobe,
     PosedFrame,
@@ -18,6 +19,7 @@ from client.connection.types import (
 )
 from motion.frame import FrameSize, NoPictureReason
 from motion.pose_choice import PoseBackend
+from serving.actors.preview import PREVIEW_MEDIA_TYPE, is_preview
 from serving.errors import BadInput
 from serving.rpc import converters
 
@@ -102,7 +104,19 @@ def listing_from_proto(actor: transfer_pb2.ActorSummary) -> ActorListing:
         _wardrobe(actor),
         actor.bare_warp,
         tuple(size for listed in actor.smaller_sizes if (size := _size(listed)) is not None),
+        actor.consent,
+        converters.seconds_from_proto(actor.trained_at, field="trained_at") if actor.HasField("trained_at") else None,
+        {score.name: score.value for score in actor.scores},
+        actor.has_preview,
+        _preview(actor),
     )
+
+
+def _preview(actor: transfer_pb2.ActorSummary) -> ActorPreview | None:
+    """Return the preview; None for another kind of file than this client knows, which a page must not pass on."""
+    shown = actor.preview
+    known = shown.media_type == PREVIEW_MEDIA_TYPE and is_preview(shown.data)
+    return ActorPreview(shown.media_type, shown.data) if known else None
 
 
 def _wardrobe(actor: transfer_pb2.ActorSummary) -> ListedWardrobe | None:

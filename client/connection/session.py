@@ -75,11 +75,18 @@ class DanceClient:
     async def __aexit__(self, *error: object) -> None:
         await self._channel.close()
 
-    async def actors(self) -> list[ActorListing]:
-        """Return the actors, sorted by id, newest version first."""
+    async def actors(self, actor: str = "", version: int = 0, *, previews: bool = False) -> list[ActorListing]:
+        """Return the actors, sorted by id, newest version first.
+
+        actor, version: only the versions of this actor, only those with this number; "" and 0 for all. previews:
+        request `ActorListing.preview`, which earlier servers do not have.
+        """
+        request = transfer_pb2.ListActorsRequest(actor=actor, actor_version=version, previews=previews)
         with server_errors(self.address):
-            listed = await self._stub.ListActors(transfer_pb2.ListActorsRequest(), timeout=_CALL_SECONDS)
-        return [listing_from_proto(actor) for actor in listed.actors]
+            listed = await self._stub.ListActors(request, timeout=_CALL_SECONDS)
+            found = [listing_from_proto(summary) for summary in listed.actors]
+        # Earlier servers ignore the filters.
+        return [one for one in found if actor in ("", one.actor) and version in (0, one.version)]
 
     async def fit_body(self, frames: AsyncIterator[SentFrame], pose: PoseChoice = PoseChoice()) -> BodyFit:
         """Return the body stats of a whole clip.

@@ -21,12 +21,23 @@ class ListedWardrobe:
 
 
 @dataclass(frozen=True, slots=True)
+class ActorPreview:
+    """A short moving picture of an actor, which repeats. media_type: of `data`."""
+
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ActorListing:
     """One version of an actor, as the server lists it. unavailable: why it cannot be served, or empty.
 
     served_percent: its share of the sessions that name no version; 0 also if the server does not report it. size_bytes:
     of all its files; 0 if unknown. wardrobe: None for an actor without one. bare_warp: whether it is not trained yet.
-    smaller_sizes: at which it can be drawn as well.
+    smaller_sizes: at which it can be drawn as well. consent: the person's, in the stored words. trained_at_s: seconds
+    since 1970; None if unknown. scores: by name, as transfer.proto explains them; empty if unknown. preview: if it was
+    requested and the answer had room for it; if `has_preview` says that there is one, request it alone. Earlier servers
+    do not send the fields from `consent` on.
     """
 
     actor: str
@@ -41,6 +52,11 @@ class ActorListing:
     wardrobe: ListedWardrobe | None = None
     bare_warp: bool = False
     smaller_sizes: tuple[FrameSize, ...] = ()
+    consent: str = ""
+    trained_at_s: float | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    has_preview: bool = False
+    preview: ActorPreview | None = None
 
 
 @dataclass(frozen=True, slots=True)

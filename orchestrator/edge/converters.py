@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
 
-from motion.frame import FrameSize, NoPictureReason, PictureEncoding
+from motion.frame import NoPictureReason, PictureEncoding
 from motion.pose_choice import PoseBackend, PoseDetail
 from orchestrator.pipeline.in_flight_frame import InFlightFrame, Remark
 from orchestrator.session.body_fit import FittedClip
@@ -23,12 +23,9 @@ from orchestrator.session_config import (
 )
 from orchestrator.settings import OrchestratorSettings
 from serving.actors.actor_id import checked_actor_id
-from serving.actors.sizes import picture_sizes
-from serving.actors.store import ListedVersion
 from serving.errors import BadInput
 from serving.pictures.background import Background
 from serving.rpc import converters
-from serving.rpc.error_status import without_paths
 from serving.rpc.server import VERSION
 
 _MODES: Final = {
@@ -235,28 +232,3 @@ def fitted_to_proto(fitted: FittedClip) -> transfer_pb2.FitBodyResponse:
         frames_with_person=fitted.frames_with_person,
         on_the_spot=fitted.body.on_the_spot,
     )
-
-
-def summary_to_proto(listed: ListedVersion) -> transfer_pb2.ActorSummary:
-    """Summarise one version of an actor."""
-    summary = transfer_pb2.ActorSummary(
-        actor=listed.actor_id,
-        actor_version=listed.version,
-        unavailable=without_paths(listed.unavailable),
-        served_percent=listed.served_percent,
-    )
-    actor = listed.actor
-    if actor is not None:
-        crop_size = FrameSize(actor.crop.out_width_px, actor.crop.out_height_px)
-        summary.stage_size.CopyFrom(converters.frame_size_to_proto(crop_size))
-        summary.full_frame_size.CopyFrom(converters.frame_size_to_proto(actor.frame_size))
-        summary.preset = actor.preset
-        summary.label_map_version = actor.label_map_version
-        summary.body.CopyFrom(converters.body_stats_to_proto(actor.body))
-        summary.size_bytes = actor.size_bytes
-        summary.bare_warp = actor.is_bare_warp
-        summary.smaller_sizes.extend(converters.frame_size_to_proto(size) for size in picture_sizes(actor)[1:])
-        if actor.wardrobe is not None:
-            summary.wardrobe.key_frames = actor.wardrobe.key_frames
-            summary.wardrobe.facings.extend(actor.wardrobe.facings)
-    return summary

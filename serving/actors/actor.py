@@ -23,6 +23,7 @@ from motion.frame import EncodedPicture, FrameSize, Picture, PictureEncoding
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.storage import MOST_WARDROBE_BYTES, WARDROBE_FILE, read_wardrobe
 from serving.actors.actor_id import LAST_VERSION, is_actor_id
+from serving.actors.preview import PREVIEW_FILE
 from serving.actors.wardrobe_facts import WardrobeFacts
 from serving.errors import ActorUnusable, BadPicture
 from serving.pictures.codec import PictureLimits, decode_picture
@@ -141,6 +142,11 @@ class Actor:
         return self.folder / WARDROBE_FILE
 
     @property
+    def preview_path(self) -> Path:
+        """The moving preview, which many actors lack; see `serving.actors.preview`."""
+        return self.folder / PREVIEW_FILE
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """The files beside actor.json: networks, plate and wardrobe."""
         return tuple(_size_limits(self))
@@ -148,7 +154,7 @@ class Actor:
     @property
     def size_bytes(self) -> int:
         """The size of all files together, of those that exist."""
-        files = (self.folder / METADATA_FILE, *self.files)
+        files = (self.folder / METADATA_FILE, *self.files, self.preview_path)
         return sum(path.stat().st_size for path in files if path.is_file())
 
     def read_wardrobe(self) -> Wardrobe:

@@ -1,7 +1,8 @@
 """Actors on disk: `<root>/<id>/<version>/` with actor.json, generator.onnx, face.onnx, plate.png and wardrobe.npz.
 
-Actors may lack face.onnx and wardrobe.npz; crop_plate.png exists only where the crop reaches beyond the footage. An
-actor is data; nothing in it is executed. Versions count from 1, and Triton uses the same numbers. Publishing writes
+Actors may lack face.onnx and wardrobe.npz; crop_plate.png exists only where the crop reaches beyond the footage.
+preview.webp, a moving picture for lists, is optional and may be added later: `serving.actors.preview`. An actor is
+data; nothing in it is executed. Versions count from 1, and Triton uses the same numbers. Publishing writes
 a temporary folder and renames it, so readers never see a partial actor. The optional `<root>/<id>/serving.json` defines
 which versions are served: `serving.actors.rollout`.
 """
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.wardrobe.pieces import WARDROBE_VERSION
@@ -33,6 +35,7 @@ from serving.actors.actor import (
     unusable,
 )
 from serving.actors.actor_id import LAST_VERSION, checked_actor_id, is_actor_id, is_number, is_version
+from serving.actors.preview import MOST_PREVIEW_BYTES, PREVIEW_FILE, read_preview
 from serving.actors.rollout import SERVING_FILE, Served, gated, read_served, write_served
 from serving.actors.wardrobe_facts import WardrobeFacts
 from serving.errors import ActorNotFound, ActorUnusable
@@ -43,6 +46,7 @@ __all__ = [
     "GENERATOR_FILE",
     "METADATA_FILE",
     "PLATE_FILE",
+    "PREVIEW_FILE",
     "WARDROBE_FILE",
     "Actor",
     "ActorStore",
@@ -51,6 +55,9 @@ __all__ = [
     "Padding",
     "WardrobeFacts",
 ]
+
+
+_REMOVED: Final = ".removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +95,28 @@ class ActorStore:
         """
         return self._versions_in(self.root / checked_actor_id(actor_id))
 
-    def listed(self) -> Iterator[ListedVersion]:
+    def listed(self, actor_id: str = "", version: int = 0) -> Iterator[ListedVersion]:
         """Yield all versions of all actors, by id, newest first. Each damaged one is listed with its reason.
 
+        actor_id, version: yield only the versions of this actor, or with this number; "" and 0 for all.
         Raises ActorUnusable if the store itself cannot be read.
         """
-        for actor_id in self.ids():
-            try:
-                for name in self._numbers_in(self.root / actor_id):
-                    if not is_version(name):
-                        yield ListedVersion(actor_id, 0, unavailable=_no_version(actor_id, name))
-                versions = self.versions(actor_id)
-            except ActorUnusable as error:
+        for found in self.ids():
+            if actor_id in ("", found):
+                yield from self._versions_listed(found, version)
+
+    def _versions_listed(self, actor_id: str, wanted: int) -> Iterator[ListedVersion]:
+        try:
+            for name in self._numbers_in(self.root / actor_id):
+                if not is_version(name) and not wanted:
+                    yield ListedVersion(actor_id, 0, unavailable=_no_version(actor_id, name))
+            versions = self.versions(actor_id)
+        except ActorUnusable as error:
+            if not wanted:
                 yield ListedVersion(actor_id, 0, unavailable=str(error))
-                continue
-            for version in reversed(versions):
+            return
+        for version in reversed(versions):
+            if wanted in (0, version):
                 with suppress(ActorNotFound):  # it was removed since the folder was listed
                     yield self._listed(actor_id, version)
 
@@ -163,7 +177,7 @@ class ActorStore:
 
         Returns the published actor; the arguments' `version` and `folder` are ignored. Two concurrent publishers get
         two versions. Raises BadInput for an invalid actor id, and ActorUnusable for fields that `load` would
-        refuse.
+        refuse, or a preview that is none.
 
         serve: whether it is good enough to be served. If so it is served, unless a person has chosen the versions; if
         not, the versions served before stay, until one is published that is good enough.
@@ -177,6 +191,9 @@ class ActorStore:
         try:
             for name, source in files.items():
                 shutil.copyfile(source, partial / name)
+            if PREVIEW_FILE in files and read_preview(partial) is None:
+                what = f"expected an animated WebP of at most {MOST_PREVIEW_BYTES} bytes"
+                raise ActorUnusable(f"actor {actor.id!r} cannot be published: {PREVIEW_FILE}: {what}")
             while True:
                 version = max(self._versions_in(home), default=0) + 1
                 published = replace(actor, version=version, folder=home / str(version))
@@ -192,6 +209,21 @@ class ActorStore:
                 return published
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+    def remove(self, actor_id: str) -> None:
+        """Delete an actor with all its versions, at once for new sessions. Does nothing if it does not exist.
+
+        Raises BadInput for an invalid actor id, and OSError if files stay; `finish_removals` deletes them later.
+        """
+        home = self.root / checked_actor_id(actor_id)
+        with suppress(FileNotFoundError):
+            home.rename(self.root / f".{uuid.uuid4().hex}{_REMOVED}")
+        self.finish_removals()
+
+    def finish_removals(self) -> None:
+        """Delete what is left of removed actors, such as after a kill. Raises OSError."""
+        for folder in self.root.glob(f".*{_REMOVED}"):
+            shutil.rmtree(folder)
 
     def _keep_served(self, home: Path) -> None:
         if not (home / SERVING_FILE).exists():

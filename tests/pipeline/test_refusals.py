@@ -316,4 +316,5 @@ async def test_actors_are_listed_newest_first_with_their_faults(stack: Stack) ->
     assert "generator.onnx" in listed[1].unavailable
     assert (listed[0].stage_size.width_px, listed[0].full_frame_size.width_px) == (64, 96)
     assert listed[0].preset == "test"
+    assert not any(summary.has_preview or summary.HasField("preview") for summary in listed)
     assert listed[0].body.near_ankle_y == pytest.approx(0.9)

@@ -17,7 +17,7 @@ PAGES: Final = sorted(
 )
 PRESENT: Final = [page for page in PAGES if page != "CHANGELOG.md"]
 """The pages about what there is; the changelog also names what there was."""
-_NOT_TEXT: Final = {".md", ".mp4", ".onnx", ".png", ".jpg", ".npz", ".npy", ".lock", ".wasm", ".binarypb"}
+_NOT_TEXT: Final = {".md", ".mp4", ".onnx", ".png", ".jpg", ".npz", ".npy", ".webp", ".lock", ".wasm", ".binarypb"}
 
 
 def wrong_links(text: str, page: Path) -> list[str]:

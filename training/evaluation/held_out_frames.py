@@ -59,10 +59,18 @@ class HeldOut:
 
     def drawn(self, draw: Draw) -> list[list[Picture]]:
         """Draw every run, starting from the empty picture, each frame on the picture before it."""
-        return [
-            draw_run(draw, (self._prepared.labels[frame] for frame in self.each(run)), self.references(run))
-            for run in self.runs
-        ]
+        return [self._drawn(draw, run) for run in self.runs]
+
+    def _drawn(self, draw: Draw, run: list[int]) -> list[Picture]:
+        return draw_run(draw, (self._prepared.labels[frame] for frame in self.each(run)), self.references(run))
+
+    def acted(self, frames: list[int], draw: Draw, refine: Draw | None) -> list[Picture]:
+        """Draw any frames of the footage that show the person, in their order, with faces refined if `refine` is given.
+
+        Like those of held-out frames, their references never come from within half a second of them.
+        """
+        pictures = self._drawn(draw, frames)
+        return pictures if refine is None else self._refined(refine, frames, pictures)
 
     def references(self, run: Sequence[int]) -> list[ReferencePicture] | None:
         """The references of a run of frames; None for networks without."""
@@ -76,13 +84,13 @@ class HeldOut:
 
     def refined(self, refine: Draw, runs: list[list[Picture]]) -> list[list[Picture]]:
         """Drawn runs with faces refined by the face network."""
+        return [self._refined(refine, run, pictures) for run, pictures in zip(self.runs, runs, strict=True)]
+
+    def _refined(self, refine: Draw, run: list[int], pictures: list[Picture]) -> list[Picture]:
         prepared = self._prepared
         return [
-            [
-                refine_face(refine, prepared.labels[frame], picture, prepared.crop_pose(frame), self._rule)
-                for frame, picture in zip(self.each(run), pictures, strict=True)
-            ]
-            for run, pictures in zip(self.runs, runs, strict=True)
+            refine_face(refine, prepared.labels[frame], picture, prepared.crop_pose(frame), self._rule)
+            for frame, picture in zip(self.each(run), pictures, strict=True)
         ]
 
     def scores(self, runs: list[list[Picture]]) -> PictureScores:

@@ -67,12 +67,13 @@ def views_shown(poses: Sequence[Pose | None], frame_size: FrameSize) -> Mapping[
         return shown
     for frame, pose in enumerate(poses):
         if pose is not None:
-            for view in _views(place(pose, lengths_px), frame_size):
+            for view in views_of(place(pose, lengths_px), frame_size):
                 shown[view][frame] = True
     return shown
 
 
-def _views(body: PlacedBody, frame_size: FrameSize) -> set[View]:
+def views_of(body: PlacedBody, frame_size: FrameSize) -> set[View]:
+    """Return the views that one frame shows. body: in pixels of the footage."""
     found = {view for view, joints in _FEET.items() if _all_inside(body.pose, joints, frame_size)}
     facing = _facing(body)
     if facing is not None:

@@ -12,12 +12,14 @@ from motion.labelmap import LABEL_MAP_VERSION
 from motion.wardrobe.storage import write_wardrobe
 from services.face.network import ServedFace
 from services.generator.network import Generator, ServedGenerator
+from serving.actors.preview import shown_every, write_preview
 from serving.actors.rollout import gated
 from serving.actors.store import (
     CROP_PLATE_FILE,
     FACE_FILE,
     GENERATOR_FILE,
     PLATE_FILE,
+    PREVIEW_FILE,
     WARDROBE_FILE,
     Actor,
     ActorStore,
@@ -33,9 +35,10 @@ from training.loop.face_learner import FaceLearner, new_face_network
 from training.presets import Preset
 from training.process.work_folder import full_disk_told
 from training.publishing.export import check_export, export_face, export_generator
+from training.publishing.moving_preview import preview_frames
 from training.publishing.quality_gate import verdict_against_served
 
-STEPS: Final = 8
+STEPS: Final = 9
 """The number of steps that `publish` reports."""
 
 
@@ -152,11 +155,11 @@ def _evaluated_and_published(
         files[CROP_PLATE_FILE] = folder / CROP_PLATE_FILE
         write_picture(files[CROP_PLATE_FILE], prepared.filled_plate)
     draw = open_engine(files[GENERATOR_FILE], inputs=preset.generator.inputs)
-    shown = held_out.frames[:2]
-    inputs = [[prepared.labels[frame] for frame in shown], [prepared.pictures[frame] for frame in shown]]
+    checked = held_out.frames[:2]
+    inputs = [[prepared.labels[frame] for frame in checked], [prepared.pictures[frame] for frame in checked]]
     wardrobe = None
     if trained.references is not None:
-        inputs.append([trained.references.draw(frame, prepared.crop_pose(frame)).picture for frame in shown])
+        inputs.append([trained.references.draw(frame, prepared.crop_pose(frame)).picture for frame in checked])
         wardrobe = WardrobeFacts.of(trained.references.wardrobe)
         files[WARDROBE_FILE] = folder / WARDROBE_FILE
         write_wardrobe(files[WARDROBE_FILE], trained.references.wardrobe)
@@ -189,6 +192,14 @@ def _evaluated_and_published(
     verdict = verdict_against_served(store, trained.actor_id, scores, prepared, held_out, trained.record)
     scores["gate"] = asdict(verdict) | {"served_anyway": serve_anyway and not verdict.passed}
     on_step(7, STEPS)
+    shown = preview_frames(prepared)
+    if len(shown) > 1:
+        files[PREVIEW_FILE] = folder / PREVIEW_FILE
+        rate = prepared.frame_rate_hz / shown_every(prepared.frame_rate_hz)
+        write_preview(
+            files[PREVIEW_FILE], held_out.acted(shown, draw.run, None if refine is None else refine.run), rate
+        )
+    on_step(8, STEPS)
     with written_whole(folder / "evaluation.json") as partial:
         partial.write_text(json.dumps(scores, indent=2) + "\n")
     write_picture(folder / "preview.png", held_out.preview("as published", runs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -32,6 +33,7 @@ def training_record(
     """
     footage = Footage.of(settings.footage)
     return {
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "footage": footage.title,
         "held_out_blocks": [[block.start, block.stop] for block in prepared.split().blocks],
         "footage_fingerprint": footage.fingerprint(),

@@ -96,7 +96,8 @@ class DanceRecord:
 
     limits_key: a hash of the visitor's. sample: id of the sample dance; "" for an upload. bytes: of the upload. clip:
     None until it was checked. body: None until it was measured. served_version: the actor's version that dances.
-    touched_s: when the last byte arrived. sound_begins_seconds: of a recording's sound, counted from the first picture.
+    pictures, remarks: the progress's, once it is done. touched_s: when the last byte arrived. sound_begins_seconds: of
+    a recording's sound, counted from the first picture.
     """
 
     id: str
@@ -120,6 +121,8 @@ class DanceRecord:
     began_again: int = 0
     notes: tuple[str, ...] = ()
     result: ResultFacts | None = None
+    pictures: int = 0
+    remarks: dict[str, int] = field(default_factory=dict)
     ended_s: float | None = None
     sound_begins_seconds: float = 0.0
 

@@ -88,7 +88,7 @@ class DanceKeeper:
             try:
                 clip, notes = await asyncio.to_thread(check_clip, dance.folder / SOURCE_FILE, self.settings)
             except Refused as refusal:
-                self.store.end(dance, State.FAILED, refusal.word, str(refusal))
+                await self.store.end(dance, State.FAILED, refusal.word, str(refusal))
                 raise
             self.store.change(dance, clip=clip, notes=notes)
         self.store.change(dance, state=State.WAITING)
@@ -101,6 +101,7 @@ class DanceKeeper:
             dance,
             most_seconds=self.settings.max_recording_seconds,
             most_bytes=self.settings.max_recording_bytes,
+            clock=self.store.clock,
         )
         return dance
 
@@ -137,7 +138,7 @@ class DanceKeeper:
         await self.queue.cancel(dance)
         await self._close_recording(dance)
         async with dance.uploading:
-            self.store.end(dance, State.CANCELLED)
+            await self.store.end(dance, State.CANCELLED)
 
     async def remove(self, dance: Dance) -> None:
         """Stop a dance and delete it."""
@@ -152,6 +153,8 @@ class DanceKeeper:
         if record.state.is_queued and record.word != "sign_in_again":
             return None
         since_s = record.touched_s if record.ended_s is None else record.ended_s
+        if record.id in self._recordings:
+            since_s = max(since_s, self._recordings[record.id].touched_s)
         return max(0.0, since_s + kept_seconds - self.store.clock())
 
     async def delete_old(self) -> None:
@@ -191,21 +194,21 @@ class DanceKeeper:
         try:
             await self._work_to_the_end(dance)
         except Refused as refusal:
-            self.store.end(dance, State.FAILED, refusal.word, str(refusal))
+            await self.store.end(dance, State.FAILED, refusal.word, str(refusal))
         except UnreadableVideo as error:
-            self.store.end(dance, State.FAILED, "unreadable_clip", for_people(error, self.source_of(dance)))
+            await self.store.end(dance, State.FAILED, "unreadable_clip", for_people(error, self.source_of(dance)))
         except NoBodyFound:
             text = "Head, hips and both ankles are never seen together: film the whole body, from head to feet."
-            self.store.end(dance, State.FAILED, "no_body", text)
+            await self.store.end(dance, State.FAILED, "no_body", text)
         except NothingToDance as error:
-            self.store.end(dance, State.FAILED, "nothing_to_dance", str(error))
+            await self.store.end(dance, State.FAILED, "nothing_to_dance", str(error))
         except ServerError as error:
-            self._end_by_server(dance, error)
+            await self._end_by_server(dance, error)
         except (UnwritableVideo, OSError) as error:
             cause = error if isinstance(error, OSError) else error.__cause__
             if not (isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)):
                 raise
-            self.store.end(dance, State.FAILED, "no_room", "The server's disk is full: try again later.")
+            await self.store.end(dance, State.FAILED, "no_room", "The server's disk is full: try again later.")
 
     async def _work_to_the_end(self, dance: Dance) -> None:
         if dance.record.kind is Kind.RECORDING:
@@ -216,8 +219,14 @@ class DanceKeeper:
             self.store.change(dance, state=State.FINISHING)
             source = self.source_of(dance)
             result, notes = await in_stoppable_thread(lambda stopped: finish(dance, source, stopped))
-        self.store.change(dance, result=result, notes=tuple(dict.fromkeys((*dance.record.notes, *notes))))
-        self.store.end(dance, State.DONE)
+        self.store.change(
+            dance,
+            result=result,
+            notes=tuple(dict.fromkeys((*dance.record.notes, *notes))),
+            pictures=dance.progress.pictures,
+            remarks=dict(dance.progress.remarks),
+        )
+        await self.store.end(dance, State.DONE)
 
     async def _dance(self, dance: Dance) -> None:
         token = self.visitors.token_of(dance.record.visitor_id) or ""
@@ -233,7 +242,7 @@ class DanceKeeper:
         self.store.change(dance, state=State.DANCING)
         await _despite_full_server(dance, dancer.dance)
 
-    def _end_by_server(self, dance: Dance, error: ServerError) -> None:
+    async def _end_by_server(self, dance: Dance, error: ServerError) -> None:
         visitor_id = dance.record.visitor_id
         if error.status is StatusCode.UNAUTHENTICATED and self.visitors.needs_token:
             # The token has expired: the dance goes on from its last checkpoint with the next one.
@@ -244,9 +253,9 @@ class DanceKeeper:
         _log.warning("a dance was ended by the server", extra=logs.facts(because=error))
         if gone:
             text = "The server that dances could not be reached for too long: try it again later."
-            self.store.end(dance, State.FAILED, "server_gone", text)
+            await self.store.end(dance, State.FAILED, "server_gone", text)
         else:
-            self.store.end(dance, State.FAILED, "refused", f"The server answered: {error}")
+            await self.store.end(dance, State.FAILED, "refused", f"The server answered: {error}")
 
 
 async def _despite_full_server(dance: Dance, work: Callable[[], Awaitable[ResultT]]) -> ResultT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from motion.documents import BadDocument, Fields, parsed
 from serving.actors.actor_id import checked_actor_id
@@ -25,11 +25,14 @@ _MOST_SOUND_OFFSET_SECONDS: Final = 3600.0
 async def body_of(request: Request, most_bytes: int, word: str) -> bytes:
     """Return a request's body. Raises Refused 413 with `word` for a larger one, without reading the rest."""
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most_bytes:
-            raise Refused(413, word, f"At most {most_bytes} bytes are taken in one request.")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > most_bytes:
+                raise Refused(413, word, f"At most {most_bytes} bytes are taken in one request.")
+            parts.append(part)
+    except ClientDisconnect as error:
+        raise Refused(400, "connection_lost", "The connection was lost before all bytes arrived.") from error
     return b"".join(parts)
 
 

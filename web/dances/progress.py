@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -76,6 +76,12 @@ class Progress:
         self.begin()
         self.pictures = 0
         self.remarks.clear()
+
+    def restore(self, frames: int, pictures: int, remarks: Mapping[str, int]) -> None:
+        """Take the counts of a dance that was done by an earlier process."""
+        self.measured = self.done = self.of = frames
+        self.pictures = pictures
+        self.remarks.update(remarks)
 
     def stand_still(self, lost_server: str) -> None:
         """Say why the work waits for the server, in one word; "" if it goes on."""

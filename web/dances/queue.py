@@ -112,7 +112,9 @@ class DanceQueue:
             await self._work(dance)
         except Exception:  # of any kind: one dance must not end the queue
             _log.exception("a dance failed")
-            self._store.end(dance, State.FAILED, "internal", "It failed for a reason of the server's: try it again.")
+            await self._store.end(
+                dance, State.FAILED, "internal", "It failed for a reason of the server's: try it again."
+            )
         finally:
             del self._running[dance.record.id]
             self.wake()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from fractions import Fraction
@@ -31,11 +33,16 @@ class RecordingSpool:
     """Takes the pictures of a live session while its visitor records.
 
     Appending never waits: a thread writes. At `most_seconds` or `most_bytes`, or if the disk is full or too slow, the
-    recording is full: `append` returns False, and the pictures so far are kept.
+    recording is full: `append` returns False, and the pictures so far are kept. touched_s: when the last one came, by
+    `clock`, Unix time in seconds.
     """
 
-    def __init__(self, dance: Dance, *, most_seconds: float, most_bytes: int) -> None:
+    def __init__(
+        self, dance: Dance, *, most_seconds: float, most_bytes: int, clock: Callable[[], float] = time.time
+    ) -> None:
         self.dance = dance
+        self.touched_s = clock()
+        self._clock = clock
         self.pictures = 0
         self.full = False
         self._most_seconds = most_seconds
@@ -60,6 +67,7 @@ class RecordingSpool:
         if self.full:
             return False
         self._first_s, self._last_s = first_s, seconds
+        self.touched_s = self._clock()
         self._bytes += len(picture)
         with self._counting:
             self._unwritten += 1

@@ -29,7 +29,7 @@ PUT /dances/{id}/upload?offset=N
 PUT /dances/{id}/background
     The picture as the body (JPEG or PNG, at most `picture_bytes`) -> 200 DANCE. Before or after the clip.
 GET /dances/{id}/preview?after=N
-    204 if there is nothing newer than number N (-1 at first), otherwise 200 with a binary message as of the live
+    204 if N (-1 at first) is the number of the newest one, otherwise 200 with a binary message as of the live
     WebSocket: u32 little-endian length of the head, the head in JSON, then its parts. The head: `{"number": 13,
     "sequence": 12, "width_px": 512, "height_px": 512, "source": 31000, "pose": 1644, "picture": 52000,
     "no_picture": "", "state": "dancing"}`. `source`, `pose` and `picture` are the lengths of the parts, in this order;
@@ -126,6 +126,7 @@ from web.dances.messages import (
     whole_number,
 )
 from web.dances.recordings import check_sound
+from web.dances.store import no_room
 
 
 def routes(keeper: DanceKeeper) -> list[BaseRoute]:
@@ -214,10 +215,13 @@ class _Handlers:
                 try:
                     check_beginning(chunk[:SNIFFED_BYTES], sound=sound)
                 except Refused as refusal:
-                    self._store.end(dance, State.FAILED, refusal.word, str(refusal))
+                    await self._store.end(dance, State.FAILED, refusal.word, str(refusal))
                     raise
             await asyncio.to_thread(self._store.check_room)
-            await asyncio.to_thread(append_chunk, path, offset, chunk)
+            try:
+                await asyncio.to_thread(append_chunk, path, offset, chunk)
+            except OSError as error:
+                raise no_room() from error
             self._store.change(dance, touched_s=self._store.clock())
             if dance.has_all:
                 if sound:
@@ -244,7 +248,7 @@ class _Handlers:
         dance = self._dance(request)
         after = whole_number(request.query_params.get("after", "-1"), "after")
         preview, number = dance.progress.preview, dance.progress.number
-        if preview is None or number <= after:
+        if preview is None or number == after:
             return Response(status_code=204)
         message = preview.message(number, dance.record.state.value)
         return Response(message, media_type="application/octet-stream", headers={"cache-control": "no-store"})

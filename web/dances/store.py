@@ -79,6 +79,8 @@ class DanceStore:
         dance = self._dances[record.id] = Dance(record, folder)
         if record.state is State.RECORDING or record.state is State.UPLOADING:
             self.change(dance, touched_s=self.clock())  # its visitor gets the whole time again
+        if record.result is not None:
+            dance.progress.restore(record.result.frames, record.pictures, record.remarks)
         if record.state.is_queued:
             self.change(dance, state=State.WAITING, word="", text="")
 
@@ -133,16 +135,17 @@ class DanceStore:
             dance.record = replace(dance.record, **fields)
             dance.record.write(dance.folder)
 
-    def end(self, dance: Dance, state: State, word: str = "", text: str = "") -> None:
+    async def end(self, dance: Dance, state: State, word: str = "", text: str = "") -> None:
         """Set its last state, and delete what is not needed any more."""
         if dance.record.state.has_ended or not self.has(dance):
             return
         self.change(dance, state=state, word=word, text=text, ended_s=self.clock())
         ENDED.labels(dance.record.kind.value, state.value).inc()
         done = {SPOOL_FILE, BACKGROUND_FILE, *((SOURCE_FILE,) if dance.record.kind is Kind.RECORDING else ())}
-        for path in dance.folder.iterdir():
-            if path.name in done or (state is not State.DONE and path.name != RECORD_FILE):
-                path.unlink(missing_ok=True)
+        all_of_them = state is not State.DONE
+        await asyncio.to_thread(
+            _remove_files, dance.folder, lambda name: name in done or (all_of_them and name != RECORD_FILE)
+        )
 
     async def remove(self, dance: Dance) -> None:
         """Delete it with all its files. Nothing may work on it any more."""
@@ -165,10 +168,22 @@ class DanceStore:
         wanted = self.used_bytes + promised + more_bytes
         free = shutil.disk_usage(self.root).free - promised - more_bytes
         if wanted > self.settings.data_max_bytes or free < self.settings.disk_kept_bytes:
-            text = "The server has no room for more clips now: try again later, or delete some of yours."
-            raise Refused(507, "no_room", text, retry_after_seconds=60.0)
+            raise no_room()
 
     @property
     def used_bytes(self) -> int:
         """The size of all files."""
         return sum(dance.used_bytes for dance in list(self._dances.values()))
+
+
+def no_room() -> Refused:
+    """Return the refusal of what would not fit on the disk."""
+    text = "The server has no room for more clips now: try again later, or delete some of yours."
+    return Refused(507, "no_room", text, retry_after_seconds=60.0)
+
+
+def _remove_files(folder: Path, unwanted: Callable[[str], bool]) -> None:
+    """Remove files; large ones take a while."""
+    for path in folder.glob("*"):
+        if unwanted(path.name):
+            path.unlink(missing_ok=True)

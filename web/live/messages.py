@@ -3,7 +3,7 @@
 The page begins with one text message, a JSON object:
 
     {"ticket": "…", "actor": "sample", "version": 0, "sends": "poses" | "pictures", "size_px": 256 | null,
-     "background": null | {"colour": [0, 177, 64]} | {"picture": true}, "label_maps": false}
+     "background": null | {"colour": [0, 177, 64]} | {"picture": true}}
 
 If the background is a picture, the next message is its bytes, a JPEG or a PNG. Then come binary messages, one for each
 frame that the page sends: a head of 24 bytes, little-endian, and a body.
@@ -11,8 +11,8 @@ frame that the page sends: a head of 24 bytes, little-endian, and a body.
     uint8 kind (1 a pose, 2 a JPEG, 3 a frame without a person), uint8 0, uint16 width_px, uint16 height_px, uint16 0,
     uint32 sequence (counts the camera's frames, also those that are not sent), uint32 0, float64 captured (seconds)
 
-A pose is 137 times x px, y px, confidence as float32 (`motion.skeleton`). The text messages "end" and "record",
-"keep" are explained in `web.live.session`.
+A pose is 137 times x px, y px, confidence as float32 (`motion.skeleton`). `web.live.session` explains the page's other
+text messages.
 
 The gateway answers `{"accepted": {…}}`, then every frame once, in order, as one binary message: a uint32 with the
 length of a JSON head, the head, the picture (`head.picture` bytes) and the source's pose (`head.pose` bytes, as above).
@@ -105,6 +105,18 @@ def opening(text: str) -> Opening:
         )
     except (ValueError, AttributeError, BadInput) as error:
         raise Refused(400, "bad_message", f"The first message cannot be used: {error}.") from error
+
+
+def recording_wish(text: str) -> str | None:
+    """Parse `{"record": ID}`; None for `{"record": null}`. Raises Refused 400 for any other text."""
+    try:
+        said = json.loads(text[:_MOST_CONFIG_CHARACTERS])
+        wanted = said["record"]
+        if len(said) == 1 and (wanted is None or isinstance(wanted, str)):
+            return wanted
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise Refused(400, "bad_message", f"The message {text[:80]!r} is not known here.")
 
 
 def frame_from(message: bytes) -> SentFrame:

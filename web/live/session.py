@@ -1,6 +1,8 @@
 """One live session: frames from a page's WebSocket, answers of a resuming `Transfer` session back to it.
 
-A page may send text messages between its frames: "end" ends the dance, after the answers to the frames in flight.
+A page may send text messages between its frames: "end" ends the dance, after the answers to the frames in flight;
+`{"record": ID}` adds the pictures that follow to a recording, which the visitor has begun, and `{"record": null}` no
+longer. `{"recording": "full"}`, or another word, tells that a recording takes no more pictures.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ import json
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 
 from prometheus_client import Counter, Gauge
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -32,6 +35,8 @@ from web.access.limits import Limits
 from web.access.orchestrator import Orchestrator
 from web.access.refusals import Refused, refused_by_server
 from web.access.tickets import Tickets
+from web.access.visitors import Visitor
+from web.live.filming import FindFilming, film, making_wish
 from web.live.messages import (
     Opening,
     accepted_message,
@@ -39,6 +44,7 @@ from web.live.messages import (
     background_picture,
     frame_from,
     opening,
+    recording_wish,
 )
 
 _log = logging.getLogger(__name__)
@@ -61,24 +67,44 @@ _NORMAL, _POLICY, _FAILED, _RESTARTING = 1000, 1008, 1011, 1012
 """Close codes of RFC 6455 and IANA's registry."""
 
 
+class Recorder(Protocol):
+    """Takes the pictures of a session while its visitor records."""
+
+    def append(self, picture: bytes, seconds: float) -> bool:
+        """Add a JPEG, shown at `seconds` of a clock that rises. Returns False if there is no more room."""
+        ...
+
+
+FindRecorder = Callable[[Visitor, str], Recorder]
+"""Returns a visitor's recording by its id. Raises Refused."""
+
+
 class LiveSessions:
-    """The live sessions of this gateway. patience_seconds: how long a lost orchestrator is tried again."""
+    """The live sessions of this gateway.
+
+    recorder: finds recordings. filming: finds what keeps the footage of a making; None if no actors are made here.
+    patience_seconds: how long a lost orchestrator is tried again.
+    """
 
     def __init__(
         self,
         orchestrator: Orchestrator,
         tickets: Tickets,
         limits: Limits,
+        recorder: FindRecorder,
+        filming: FindFilming | None = None,
         *,
         patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
         self._orchestrator = orchestrator
         self._tickets = tickets
         self._limits = limits
+        self._recorder = recorder
+        self._filming = filming
         self._patience_seconds = patience_seconds
         self._sessions: set[_Session] = set()
         self._serving: set[asyncio.Task[Any]] = set()
-        self._draining = False
+        self._draining = asyncio.Event()
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one WebSocket until its session ends. Every ending is told to the page, and counted."""
@@ -89,18 +115,11 @@ class LiveSessions:
         await socket.accept()
         reason = "failed"
         try:
-            if self._draining:
+            if self._draining.is_set():
                 raise Refused(503, "draining", "This server is restarting: try again in a moment.")
-            opened = opening(await _first_text(socket))
-            visitor = self._tickets.redeem(opened.ticket)
-            with self._limits.admitted(visitor), SESSIONS.track_inprogress():
-                async with self._orchestrator.client(visitor) as client:
-                    session = _Session(socket, client, opened, self._patience_seconds)
-                    self._sessions.add(session)
-                    try:
-                        reason = await session.run()
-                    finally:
-                        self._sessions.discard(session)
+            first = await _first_text(socket)
+            making = making_wish(first)
+            reason = await (self._dance(socket, opening(first)) if making is None else self._film(socket, *making))
         except Refused as refusal:
             reason = "refused"
             await _refuse(socket, refusal)
@@ -116,9 +135,30 @@ class LiveSessions:
             ENDS.labels(reason).inc()
             await _close(socket, _FAILED)
 
+    async def _dance(self, socket: WebSocket, opened: Opening) -> str:
+        visitor = self._tickets.redeem(opened.ticket)
+        with self._limits.admitted(visitor), SESSIONS.track_inprogress():
+            async with self._orchestrator.client(visitor) as client:
+                recorder = partial(self._recorder, visitor)
+                session = _Session(socket, client, opened, recorder, self._patience_seconds)
+                self._sessions.add(session)
+                try:
+                    return await session.run()
+                finally:
+                    self._sessions.discard(session)
+
+    async def _film(self, socket: WebSocket, ticket: object, making_id: str) -> str:
+        visitor = self._tickets.redeem(ticket)
+        if self._filming is None:
+            raise Refused(404, "not_offered", "This server makes no actors.")
+        with self._limits.admitted(visitor):
+            why = await film(socket, await self._filming(visitor, making_id), self._draining)
+        await _tell_end(socket, why)
+        return why
+
     async def drain(self, limit_seconds: float) -> None:
         """Ask all pages to come back later, refuse new sessions, and wait until the running ones have ended."""
-        self._draining = True
+        self._draining.set()
         for session in self._sessions:
             session.drain()
         if self._serving:
@@ -126,8 +166,17 @@ class LiveSessions:
 
 
 class _Session:
-    def __init__(self, socket: WebSocket, client: DanceClient, opened: Opening, patience_seconds: float) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        client: DanceClient,
+        opened: Opening,
+        recorder: Callable[[str], Recorder],
+        patience_seconds: float,
+    ) -> None:
         self._socket = socket
+        self._find_recorder = recorder
+        self._recorder: Recorder | None = None
         self._client = client
         self._opened = opened
         self._patience = ServerPatience(patience_seconds, reached=True)
@@ -161,12 +210,9 @@ class _Session:
                 await asyncio.gather(receiving, *self._said, return_exceptions=True)
         if self._failure is not None:
             raise self._failure
-        if self._end == "gone":
-            return "gone"
-        with suppress(WebSocketDisconnect, RuntimeError):
-            await self._socket.send_text(json.dumps({"ended": self._end or "finished"}))
-        await _close(self._socket, _RESTARTING if self._end == "draining" else _NORMAL)
-        return self._end or "finished"
+        why = self._end or "finished"
+        await _tell_end(self._socket, why)
+        return why
 
     async def _size(self) -> FrameSize | None:
         opened = self._opened
@@ -204,9 +250,10 @@ class _Session:
                 if text == "end":
                     self._finish("finished")
                     break
-                if text is not None or data is None:
-                    raise Refused(400, "bad_message", f"The message {text!r} is not known here.")
-                self._take(frame_from(data))
+                if data is not None:
+                    self._take(frame_from(data))
+                else:
+                    await self._record(recording_wish(text or ""))
         except TimeoutError:
             self._failure = Refused(408, "page_silent", f"The page sent nothing for {_SILENT_SECONDS:.0f} s.")
             self._finish("failed")
@@ -224,6 +271,13 @@ class _Session:
         self._arrived_s[frame.sequence] = time.perf_counter()
         self._changed.set()
 
+    async def _record(self, recording_id: str | None) -> None:
+        try:
+            self._recorder = None if recording_id is None else self._find_recorder(recording_id)
+        except Refused as refusal:  # after a restart, for example: the dance goes on
+            self._recorder = None
+            await self._say(json.dumps({"recording": refusal.word}))
+
     async def _frames(self) -> AsyncIterator[SentFrame]:
         while True:
             while self._waiting:
@@ -239,6 +293,12 @@ class _Session:
             self._arrived_s.popitem(last=False)  # lost with a connection: they get no answer
         gateway_ms = 0.0 if arrived_s is None else (time.perf_counter() - arrived_s) * 1e3
         await self._socket.send_bytes(answer_message(answer, gateway_ms))
+        if self._recorder is None or answer.picture is None:
+            return
+        # Shown now: the page shows each picture when it arrives.
+        if not self._recorder.append(answer.picture.data, time.monotonic()):
+            self._recorder = None
+            await self._say(json.dumps({"recording": "full"}))
 
     def _finish(self, why: str) -> None:
         self._end = self._end or why
@@ -263,6 +323,14 @@ async def _first_text(socket: WebSocket) -> str:
         raise Refused(408, "page_silent", f"The page sent no first message within {_OPENING_SECONDS:.0f} s.") from error
     except KeyError as error:
         raise Refused(400, "bad_message", "The first message must be text.") from error
+
+
+async def _tell_end(socket: WebSocket, why: str) -> None:
+    if why == "gone":
+        return
+    with suppress(WebSocketDisconnect, RuntimeError):
+        await socket.send_text(json.dumps({"ended": why}))
+    await _close(socket, _RESTARTING if why == "draining" else _NORMAL)
 
 
 async def _refuse(socket: WebSocket, refusal: Refused) -> None:

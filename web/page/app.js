@@ -1,8 +1,11 @@
 // The page: puts its parts together, and remembers what the visitor chose.
-import {read, send, visit} from './api.js';
+import {ask, read, visit} from './api.js';
 import {showCards} from './cards.js';
 import {CameraDance} from './live/camera-dance.js';
 import {cameras} from './live/camera.js';
+import {Dances} from './dances/dances.js';
+import {Recorder} from './dances/recorder.js';
+import {Making, makingsOffered} from './making/making.js';
 import {Numbers} from './numbers.js';
 import {choice} from './choices.js';
 import {signIn} from './sign-in.js';
@@ -10,7 +13,10 @@ import {Stage} from './stage.js';
 import {current, fill, number, sentence, speak, t} from './words.js';
 
 const $ = id => document.getElementById(id);
-const page = {config: null, tables: null, actors: [], actor: null, dance: null, stage: null, background: null};
+const page = {
+  config: null, tables: null, actors: [], actor: null, dance: null, dances: null, stage: null, recorder: null,
+  background: null, // a picture's bytes
+};
 const numbers = new Numbers({rates: $('rates'), stages: $('stages'), rate: $('rate')});
 let last = {key: 'loading', values: {}, bad: false}; // what the status says, to say it again in another language
 
@@ -32,12 +38,109 @@ async function begin() {
   if (page.config.needs_token) await signIn(() => read('api/actors'));
   page.tables = await read('api/skeleton');
   page.stage = new Stage({source: $('source'), skeleton: $('skeleton'), actor: $('actor')}, page.tables);
+  page.dances = new Dances({section: $('mine'), list: $('dances')}, page.stage, page.tables, {error: complain, follow: followDance});
   await loadActors();
   restoreChoices();
+  await offerSamples();
   await listCameras();
   $('page').hidden = false;
   say(page.actor ? 'ready' : 'no_actor', {}, !page.actor);
+  await offerMaking();
+  await showChosen();
+  await page.dances.begin();
   document.body.dataset.ready = 'true';
+}
+
+async function offerSamples() {
+  const samples = await page.dances.samples();
+  $('samples').hidden = samples.length === 0;
+  $('samples').querySelectorAll('button').forEach(each => each.remove());
+  for (const {id} of samples) {
+    const button = document.createElement('button');
+    Object.assign(button, {type: 'button', value: id, textContent: t(`sample_${id}`)});
+    button.addEventListener('click', () => danceClip(id));
+    $('samples').append(button);
+  }
+}
+
+async function offerMaking() {
+  const offered = await makingsOffered();
+  $('make').hidden = !offered;
+  if (!offered) return;
+  const making = new Making($('making'), $('video'), page.tables, () => $('camera').value, loadActors);
+  $('make').addEventListener('click', async () => {
+    await page.dance?.stop();
+    making.open().catch(complain);
+  });
+}
+
+// On a small screen the pictures are below: bring them into view.
+function toStage() {
+  const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  $('stage').scrollIntoView({block: 'nearest', behavior: still ? 'auto' : 'smooth'});
+}
+
+// Dance a file or a sample dance on the server.
+async function danceClip(source) {
+  if (!page.actor || !source) return;
+  await page.dance?.stop();
+  page.stage.clear();
+  guide(null, 0);
+  toStage();
+  const kind = $('background').value, picture = kind === 'picture' ? page.background : null;
+  const background = kind === 'picture' ? {kind: picture ? 'picture' : 'own', bytes: picture?.length} : {kind};
+  try {
+    await page.dances.dance(source, {actor: page.actor.actor, version: 0, mirror: $('mirror').checked, background, picture});
+  } catch (error) { complain(error); }
+}
+
+function nameSource(key) {
+  $('source-name').dataset.t = key;
+  $('source-name').textContent = t(key);
+}
+
+// The stage shows a dance of the server, or no longer does.
+function followDance(dance, ended) {
+  if (page.dance) return;
+  nameSource('clip_panel');
+  guide(null, 0);
+  $('privacy').textContent = '';
+  if (dance) {
+    say(dance.state === 'dancing' ? 'dancing' : 'preparing_clip', {actor: dance.actor});
+    why(dance.state === 'dancing' ? null : 'clip_prepared');
+  } else if (ended?.state === 'failed') {
+    complain({word: ended.word, text: ended.text});
+    why(ended.word, ended.text);
+  } else if (ended) {
+    say(ended.state === 'done' ? 'clip_done' : 'stopped');
+    why(null);
+  }
+}
+
+async function record() {
+  const button = $('record');
+  button.disabled = true;
+  try {
+    if (page.recorder) {
+      await endRecording();
+    } else {
+      const recorder = new Recorder(page.dances);
+      await recorder.start(page.actor.actor, $('with-sound').checked);
+      page.recorder = recorder;
+      page.dance?.session?.say({record: recorder.id});
+    }
+  } catch (error) { complain(error); }
+  button.disabled = !page.dance;
+  button.setAttribute('aria-pressed', String(Boolean(page.recorder)));
+  button.textContent = t(page.recorder ? 'record_stop' : 'record');
+}
+
+async function endRecording() {
+  const recorder = page.recorder;
+  page.recorder = null;
+  page.dance?.session?.say({record: null});
+  await recorder.stop();
+  say('recorded');
 }
 
 async function loadActors() {
@@ -54,7 +157,18 @@ async function choose(actor) {
   page.actor = actor;
   choice('actor').value = actor.actor;
   offerSizes();
-  if (page.dance) await restart();
+  if (page.dance) await restart(); else await showChosen();
+}
+
+// Before a dance, the actor's panel shows who would dance.
+async function showChosen() {
+  why('before');
+  guide('before', 0);
+  if (!page.actor?.preview) return;
+  const address = `api/actors/${encodeURIComponent(page.actor.actor)}/${page.actor.version}/preview?still=1`;
+  try {
+    page.stage.showActor(await createImageBitmap(await (await ask(address)).blob()));
+  } catch (error) { console.warn('the preview cannot be shown', error); }
 }
 
 function offerSizes() {
@@ -91,10 +205,14 @@ function background() {
 
 async function startCamera() {
   await page.dance?.stop();
+  page.dances.unfollow();
   if (!page.actor) { say('no_actor', {}, true); return; }
   numbers.reset();
   page.stage.clear();
+  nameSource('you');
   why('before');
+  guide('before', 0);
+  toStage();
   const settings = {
     actor: page.actor.actor, version: 0, way: $('way').value, camera: $('camera').value,
     size_px: $('size').value ? Number($('size').value) : null, background: background(),
@@ -105,8 +223,12 @@ async function startCamera() {
     why,
     connection,
     way: tellWay,
-    accepted: () => { $('record').disabled = false; },
-    answer: answer => { numbers.add(answer); drawnAt(answer.head); },
+    accepted: () => {
+      $('record').disabled = false;
+      if (page.recorder) dance.session.say({record: page.recorder.id}); // the session was lost while recording
+    },
+    answer: answer => { numbers.add(answer); drawnAt(answer.head); if (answer.shown) page.recorder?.pictured(); },
+    recording: word => { say(`recording_${word === 'full' ? 'full' : 'lost'}`); if (page.recorder) record(); },
     end: error => ended(dance, error),
   });
   $('stop').disabled = false;
@@ -123,12 +245,13 @@ async function restart() {
 function ended(dance, error) {
   if (dance !== page.dance) return;
   page.dance = null;
+  if (page.recorder) record();
   for (const id of ['stop', 'record']) $(id).disabled = true;
   $('start-camera').disabled = false;
   $('switch-way').hidden = true;
   guide(null, 0);
   connection('open', '');
-  if (error) { complain(error); why(error.word, error.text); } else { say('stopped'); why('before'); }
+  if (error) { complain(error); why(error.word, error.text); } else { say('stopped'); showChosen(); }
 }
 
 function guide(word, progress) {
@@ -136,10 +259,10 @@ function guide(word, progress) {
   $('whole').hidden = word !== 'whole';
   if (word === null) return;
   const text = t(`guide_${word}`);
-  if ($('guide').textContent !== text) { // screen readers read a change once
-    $('guide').textContent = text;
-    say('guiding_now', {text});
-  }
+  const changed = $('guide').textContent !== text; // screen readers read a change once
+  $('guide').textContent = text;
+  if (word === 'before') return;
+  if (changed) say('guiding_now', {text});
   $('whole').value = progress;
   $('actor-words').hidden = false;
   $('actor-words').textContent = t('actor_waits');
@@ -150,7 +273,7 @@ function why(word, text = '') {
   $('actor-words').hidden = word === null;
   document.getElementById('actor').classList.toggle('old', word !== null && word !== 'before');
   if (word === null) return;
-  const known = {before: 'actor_before', too_slow: 'no_too_slow'}[word] ?? `guide_${word}`;
+  const known = {before: 'actor_before', too_slow: 'no_too_slow', clip_prepared: 'clip_prepared'}[word] ?? `guide_${word}`;
   const found = t(known);
   $('actor-words').textContent = found === known ? sentence(word, text) : found;
 }
@@ -182,9 +305,17 @@ function listen() {
     say(last.key, last.values, last.bad);
     showCards($('actors'), page.actors, page.actor?.actor, choose);
     offerSizes();
+    offerSamples();
     listCameras();
+    page.dances.show();
   });
   $('start-camera').addEventListener('click', startCamera);
+  $('record').addEventListener('click', record);
+  $('choose-clip').addEventListener('click', () => $('clip').click());
+  $('clip').addEventListener('change', ({target}) => { danceClip(target.files[0]); target.value = ''; });
+  for (const kind of ['dragenter', 'dragover']) addEventListener(kind, event => { event.preventDefault(); $('drop').classList.add('over'); });
+  for (const kind of ['dragleave', 'drop']) addEventListener(kind, () => $('drop').classList.remove('over'));
+  addEventListener('drop', event => { event.preventDefault(); danceClip(event.dataTransfer.files[0]); });
   $('stop').addEventListener('click', () => page.dance?.stop());
   $('mirror').addEventListener('change', ({target}) => { choice('mirror').value = String(target.checked); mirror(); });
   $('with-sound').addEventListener('change', ({target}) => { choice('with_sound').value = String(target.checked); });

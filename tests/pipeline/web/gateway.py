@@ -107,7 +107,7 @@ class Visitor:
         headers = {**self.headers, **options.pop("headers", {})}
         async with self._session.request(method, self.address + path, headers=headers, **options) as response:
             is_json = response.content_type == "application/json"
-            answer = await response.json() if is_json else await response.read()
+            answer: Any = await response.json() if is_json else await response.read()
             if response.status >= 400:
                 error = answer["error"] if is_json else {"code": "", "text": ""}
                 raise Refusal(response.status, error["code"], error["text"])

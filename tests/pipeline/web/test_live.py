@@ -127,3 +127,35 @@ async def test_a_page_is_told_that_the_orchestrator_is_lost(tmp_path):
             assert first.server is not None
             await first.server.stop(0)
             assert await live.said() == {"reconnecting": "server_unreachable"}
+
+
+async def test_pictures_are_added_to_a_recording_while_it_lasts(stack: Stack):
+    """Every picture that is shown between the page's two messages is in the recording; the dance goes on after it."""
+    async with gateway_of(stack.address) as address, Visitor(address) as visitor:
+        await visitor.arrive()
+        recording = await visitor.ask("POST", "/api/recordings", json={"actor": "anna"})
+        async with visitor.live() as live:
+            for sequence, wish in enumerate([None, {"record": recording["id"]}, None, {"record": None}, None]):
+                if wish is not None:
+                    await live.socket.send_json(wish)
+                await live.send(sequence)
+                await live.said()
+        await visitor.ask("POST", f"/api/recordings/{recording['id']}/stop", json={"sound_bytes": 0})
+        async with asyncio.timeout(60):
+            made: dict[str, Any] = {"state": ""}
+            while made["state"] != "done":
+                made = await visitor.ask("GET", f"/api/dances/{recording['id']}")
+        assert made["result"]["frames"] == 2
+
+
+async def test_a_strangers_recording_cannot_be_added_to(stack: Stack):
+    """A page that names another visitor's recording is told that there is none, and dances on."""
+    async with gateway_of(stack.address) as address, Visitor(address) as owner, Visitor(address) as stranger:
+        await owner.arrive()
+        await stranger.arrive()
+        recording = await owner.ask("POST", "/api/recordings", json={"actor": "anna"})
+        async with stranger.live() as live:
+            await live.socket.send_json({"record": recording["id"]})
+            assert await live.said() == {"recording": "no_such_dance"}
+            await live.send(0)
+            assert isinstance(await live.said(), Answered)

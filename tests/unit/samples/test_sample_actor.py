@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+
+import cv2
+import numpy as np
 
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.wardrobe.pieces import FACINGS
+from serving.actors.preview import PREVIEW_FRAMES, has_preview
 from serving.actors.store import ActorStore
 
 
@@ -25,6 +30,17 @@ def test_the_sample_actor_has_a_wardrobe_from_every_side(root: Path):
     wardrobe = actor.read_wardrobe()
     assert wardrobe.facings() == FACINGS
     assert wardrobe.memory_bytes <= 64 * 2**20
+
+
+def test_the_sample_actor_has_a_moving_preview(root: Path):
+    """It shows two seconds of the dance, and is small enough for a list."""
+    preview = ActorStore(root / "samples" / "actors").load("sample").preview_path
+    assert has_preview(preview.parent)
+    assert preview.stat().st_size < 150_000
+    read, moving = cv2.imreadanimation(str(preview))
+    assert read
+    assert len(moving.frames) == PREVIEW_FRAMES
+    assert all(np.any(one != other) for one, other in pairwise(moving.frames))
 
 
 def test_the_samples_are_small(root: Path):

@@ -166,8 +166,8 @@ def test_long_phases_say_how_far_they_are(settings):
     said = {}
     train_actor(settings, lambda now: said.setdefault(now.phase, []).append(now))
     assert said["drawing faces"][-1].part == 1
-    assert [now.done for now in said["evaluating"]] == list(range(9))
-    assert all(now.total == 8 and now.seconds_left is not None for now in said["evaluating"][1:])
+    assert [now.done for now in said["evaluating"]] == list(range(10))
+    assert all(now.total == 9 and now.seconds_left is not None for now in said["evaluating"][1:])
 
 
 def test_cuda_without_a_gpu_is_refused_at_once(settings, monkeypatch):

@@ -13,7 +13,7 @@ const LUMA_EVERY = 8;
 /**
  * settings: {actor, version, way: 'auto' | 'browser' | 'server', camera, size_px, background: {message, bytes}}.
  * on: {state(key, values), guide(word | null, progress), why(word | null), connection(state, word), way(name, why),
- * accepted(facts), answer(facts), end(error | null)}. `end` is called once.
+ * accepted(facts), answer(facts), recording(word), end(error | null)}. `end` is called once.
  */
 export class CameraDance {
   #parts; #settings; #on;
@@ -90,6 +90,7 @@ export class CameraDance {
   }
 
   async #frame(video, {sequence, at_ms}) {
+    this.#endTrial();
     const way = this.#way;
     if (this.#busy || !way || this.#phase === 'starting') return;
     const sends = this.#phase === 'dancing' || way.needsServerForGuide;
@@ -141,6 +142,7 @@ export class CameraDance {
         if (state === 'lost') this.#forgetAll();
         this.#on.connection(state, word);
       },
+      recording: word => this.#on.recording(word),
       end: error => { if (session === this.#session && error) this.#fail(error); },
     });
   }
@@ -155,7 +157,6 @@ export class CameraDance {
     if (this.#phase === 'guiding') {
       this.#guide(frame);
       frame.picture.close();
-      this.#endTrial();
       return;
     }
     this.#parts.stage.show(frame, picture).then(shown => {

@@ -15,7 +15,8 @@ export class LiveSession {
 
   /**
    * config: the first message, without its ticket. background: bytes of a picture, or null.
-   * on: {accepted(facts), answer({head, picture, joints}), connection('connecting' | 'open' | 'lost', word), end(error)};
+   * on: {accepted(facts), answer({head, picture, joints}), connection('connecting' | 'open' | 'lost', word),
+   * recording(word), end(error)}; recording: why a recording takes no more pictures.
    * `end` is called once, with an ApiError, or null after `stop`.
    */
   constructor(config, background, on) {
@@ -129,6 +130,8 @@ export class LiveSession {
     } else if (said.connected) {
       this.#pending.clear();
       this.#on.connection('open', '');
+    } else if (said.recording) {
+      this.#on.recording(said.recording);
     } else if (said.refused) {
       return new ApiError(said.refused.code, said.refused.text);
     } else if (said.ended) {

@@ -278,8 +278,30 @@ class TransferResponse(_message.Message):
     def __init__(self, accepted: _Optional[_Union[TransferAccepted, _Mapping]] = ..., answer: _Optional[_Union[TransferAnswer, _Mapping]] = ..., draining: _Optional[_Union[Draining, _Mapping]] = ...) -> None: ...
 
 class ListActorsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("actor", "actor_version", "previews")
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PREVIEWS_FIELD_NUMBER: _ClassVar[int]
+    actor: str
+    actor_version: int
+    previews: bool
+    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., previews: bool = ...) -> None: ...
+
+class ActorScore(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: float
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+
+class ActorPreview(_message.Message):
+    __slots__ = ("media_type", "data")
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    media_type: str
+    data: bytes
+    def __init__(self, media_type: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class WardrobeSummary(_message.Message):
     __slots__ = ("key_frames", "facings")
@@ -290,7 +312,7 @@ class WardrobeSummary(_message.Message):
     def __init__(self, key_frames: _Optional[int] = ..., facings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ActorSummary(_message.Message):
-    __slots__ = ("actor", "actor_version", "stage_size", "full_frame_size", "preset", "label_map_version", "unavailable", "body", "served_percent", "size_bytes", "wardrobe", "bare_warp", "smaller_sizes")
+    __slots__ = ("actor", "actor_version", "stage_size", "full_frame_size", "preset", "label_map_version", "unavailable", "body", "served_percent", "size_bytes", "wardrobe", "bare_warp", "smaller_sizes", "consent", "trained_at", "scores", "has_preview", "preview")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     ACTOR_VERSION_FIELD_NUMBER: _ClassVar[int]
     STAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -304,6 +326,11 @@ class ActorSummary(_message.Message):
     WARDROBE_FIELD_NUMBER: _ClassVar[int]
     BARE_WARP_FIELD_NUMBER: _ClassVar[int]
     SMALLER_SIZES_FIELD_NUMBER: _ClassVar[int]
+    CONSENT_FIELD_NUMBER: _ClassVar[int]
+    TRAINED_AT_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    HAS_PREVIEW_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_FIELD_NUMBER: _ClassVar[int]
     actor: str
     actor_version: int
     stage_size: _normalize_pb2.FrameSize
@@ -317,7 +344,12 @@ class ActorSummary(_message.Message):
     wardrobe: WardrobeSummary
     bare_warp: bool
     smaller_sizes: _containers.RepeatedCompositeFieldContainer[_normalize_pb2.FrameSize]
-    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., preset: _Optional[str] = ..., label_map_version: _Optional[int] = ..., unavailable: _Optional[str] = ..., body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., served_percent: _Optional[float] = ..., size_bytes: _Optional[int] = ..., wardrobe: _Optional[_Union[WardrobeSummary, _Mapping]] = ..., bare_warp: bool = ..., smaller_sizes: _Optional[_Iterable[_Union[_normalize_pb2.FrameSize, _Mapping]]] = ...) -> None: ...
+    consent: str
+    trained_at: _timestamp_pb2.Timestamp
+    scores: _containers.RepeatedCompositeFieldContainer[ActorScore]
+    has_preview: bool
+    preview: ActorPreview
+    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., preset: _Optional[str] = ..., label_map_version: _Optional[int] = ..., unavailable: _Optional[str] = ..., body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., served_percent: _Optional[float] = ..., size_bytes: _Optional[int] = ..., wardrobe: _Optional[_Union[WardrobeSummary, _Mapping]] = ..., bare_warp: bool = ..., smaller_sizes: _Optional[_Iterable[_Union[_normalize_pb2.FrameSize, _Mapping]]] = ..., consent: _Optional[str] = ..., trained_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[ActorScore, _Mapping]]] = ..., has_preview: bool = ..., preview: _Optional[_Union[ActorPreview, _Mapping]] = ...) -> None: ...
 
 class ListActorsResponse(_message.Message):
     __slots__ = ("actors",)

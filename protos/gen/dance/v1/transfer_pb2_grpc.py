@@ -49,7 +49,7 @@ class TransferServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListActors(self, request, context):
-        """ListActors returns all actors and their versions.
+        """ListActors returns all actors and their versions, or those that the request's filters name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -124,17 +124,24 @@ def test_versions_are_chosen_in_a_folder_and_not_on_a_server(store: ActorStore, 
 
 
 def test_the_list_says_what_a_wardrobe_shows(store: ActorStore, tmp_path: Path, capsys):
-    """Size, key frames and facings have columns; a bare warp, and that pixels of the person are inside, is said."""
+    """Size, key frames, facings and consent have columns; a bare warp is said, and that the person's pixels are inside.
+
+    A long consent is shortened.
+    """
     poses = [with_arms_turned(person(), angle) for angle in (0.0, 1.0)]
     assert dance(store) == 0
     assert "pictures of the person" not in "".join(capsys.readouterr())
     actor = publish_tiny(store, tmp_path, "dressed", side_px=64, wardrobe=tiny_wardrobe(poses, 64))
-    store.publish(replace(actor, trained={"bare_warp": True}), {path.name: path for path in actor.files})
+    agreed = "Anna Person, to this demonstration, on the first of March"
+    store.publish(
+        replace(actor, trained={"bare_warp": True}, consent=agreed), {path.name: path for path in actor.files}
+    )
     assert dance(store) == 0
     shown = capsys.readouterr()
     bare, trained = (row.split("│") for row in shown.out.splitlines() if "dressed" in row)
     assert [cell.strip() for cell in trained[6:8]] == ["0.0 MB", "2 frames: front"]
-    assert [row[9].strip() for row in (bare, trained)] == ["ready: moved limbs, not trained yet", "ready"]
+    assert [row[9].strip() for row in (bare, trained)] == ["Anna Person, to this demonstration, on…", ""]
+    assert [row[10].strip() for row in (bare, trained)] == ["ready: moved limbs, not trained yet", "ready"]
     assert "dressed contains pictures of the person, cut from the footage" in shown.err
     assert "person's consent" in shown.err
 

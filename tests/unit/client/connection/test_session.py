@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
+from dance.v1 import transfer_pb2
 from grpc import StatusCode
 from grpc.aio import AioRpcError, Metadata
 
+from client.connection.messages import listing_from_proto
 from client.connection.session import DanceClient
 from client.connection.types import Answer, PosedFrame, TransferOptions
 from client.errors import ServerError, server_errors
@@ -210,3 +212,23 @@ def test_a_proxy_on_the_way_is_named(monkeypatch: pytest.MonkeyPatch, address: s
         raise refused
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+async def test_a_server_that_knows_no_filters_and_no_previews_is_listed_all_the_same(serve):
+    """Earlier servers ignore the request's fields: the client filters, and leaves what they do not send at its default.
+
+    The fake service answers as they do.
+    """
+    async with DanceClient(serve().address) as client:
+        (juggler,) = await client.actors("juggler", previews=True)
+        assert (juggler.version, juggler.consent, juggler.trained_at_s, juggler.scores) == (2, "", None, {})
+        assert (juggler.has_preview, juggler.preview) == (False, None)
+        assert await client.actors("anna") == await client.actors("juggler", 1) == []
+
+
+@pytest.mark.parametrize("media_type", ["image/webp", "text/html"])
+def test_a_preview_of_another_kind_is_not_passed_on(media_type):
+    """What a server calls a preview may end up on a page; only an animated WebP does."""
+    summary = transfer_pb2.ActorSummary(actor="juggler", actor_version=2, has_preview=True)
+    summary.preview.media_type, summary.preview.data = media_type, b"<script>alert(1)</script>"
+    assert listing_from_proto(summary).preview is None

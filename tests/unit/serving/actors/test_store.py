@@ -290,3 +290,34 @@ def test_another_padding_makes_an_actor_unusable(tmp_path: Path, padding: object
     (published.folder / METADATA_FILE).write_text(json.dumps(stored))
     with pytest.raises(ActorUnusable, match="padding is reflection or zeros"):
         store.load("odd")
+
+
+def test_a_removed_actor_is_gone_with_all_its_files(tmp_path: Path):
+    """All versions and what is served of them; other actors stay, and a second removal does nothing."""
+    store = ActorStore(tmp_path / "actors")
+    for actor in ("anna", "anna", "ben"):
+        publish_tiny(store, tmp_path, actor)
+    store.serve("anna", Served(1))
+    store.remove("anna")
+    store.remove("anna")
+    assert (store.ids(), store.versions("anna")) == (["ben"], [])
+    assert [path.name for path in store.root.iterdir()] == ["ben"]
+    with pytest.raises(BadInput):
+        store.remove("../ben")
+
+
+def test_a_removal_that_was_cut_off_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The actor is gone for new sessions from the first moment, and its files at the latest with the next removal."""
+    store = ActorStore(tmp_path / "actors")
+    publish_tiny(store, tmp_path, "anna")
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", _refuse)
+        with pytest.raises(OSError, match="No space"):
+            store.remove("anna")
+        assert store.ids() == []
+    store.finish_removals()
+    assert list(store.root.iterdir()) == []
+
+
+def _refuse(*arguments: object, **options: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")

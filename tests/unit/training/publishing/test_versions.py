@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from motion.wardrobe.draw import draw_reference
+from serving.actors.preview import has_preview
+from serving.actors.shown_records import trained_at_s
 from serving.actors.store import ActorStore, NetworkShape
 from serving.errors import BadInput
 from serving.pictures.compositing import laid_over
@@ -64,6 +66,8 @@ def test_first_version_is_the_bare_warp_and_says_so(settings, store):
     assert any(
         note.startswith("version 1, ") and note.endswith("the actor's own limbs, before any training") for note in notes
     )
+    assert has_preview(actor.folder)
+    assert trained_at_s(actor) is not None
     wardrobe, pose = actor.read_wardrobe(), standing(14)
     drawn = PublishedActor(actor).run([pose])[0][0]
     expected = laid_over(draw_reference(wardrobe, pose).picture, actor.crop.cut(actor.read_plate()))

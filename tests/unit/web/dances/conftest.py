@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -24,6 +24,7 @@ from web.access.orchestrator import Orchestrator
 from web.access.tickets import Tickets
 from web.access.visitors import Visitors
 from web.application import Parts, application
+from web.dances.dance import Dance
 from web.dances.keeper import DanceKeeper
 from web.dances.progress import Progress
 from web.dances.routes import routes
@@ -142,6 +143,9 @@ class Changes:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._changed = asyncio.Event()
+        self.ended = set[str]()
+        """The dances whose end was completed by this process."""
+        monkeypatch.setattr(DanceStore, "end", self._noting_end(DanceStore.end))
         for owner, name in ((DanceStore, "change"), (Progress, "show"), (Progress, "stand_still")):
             monkeypatch.setattr(owner, name, self._telling(getattr(owner, name)))
 
@@ -149,13 +153,24 @@ class Changes:
         """Wait for the next change."""
         await self._changed.wait()
 
+    def _tell(self) -> None:
+        told, self._changed = self._changed, asyncio.Event()
+        told.set()
+
     def _telling(self, method: Callable[..., None]) -> Callable[..., None]:
         def changed(*arguments: Any, **more: Any) -> None:
             method(*arguments, **more)
-            told, self._changed = self._changed, asyncio.Event()
-            told.set()
+            self._tell()
 
         return changed
+
+    def _noting_end(self, end: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def ended(store: DanceStore, dance: Dance, *arguments: Any) -> None:
+            await end(store, dance, *arguments)
+            self.ended.add(dance.record.id)
+            self._tell()
+
+        return ended
 
 
 @dataclass
@@ -179,7 +194,7 @@ class House:
 
     async def ended(self, dance_id: str) -> Any:
         """Wait until a dance has ended, and return its record."""
-        await self.until(dance_id, lambda dance: dance.record.state.has_ended)
+        await self.until(dance_id, lambda dance: dance.record.id in self.changes.ended)
         return next(dance.record for dance in self.keeper.store.all() if dance.record.id == dance_id)
 
 
@@ -199,7 +214,8 @@ class Build:
         orchestrator, visitors = Orchestrator(chosen.access()), Visitors(needs_token=chosen.sign_in)
         keeper = DanceKeeper(chosen, orchestrator, visitors, clock=self.clock)
         tickets = Tickets(30.0)
-        live = LiveSessions(orchestrator, tickets, Limits("live sessions", most=1, most_per_user=1))
+        limits = Limits("live sessions", most=1, most_per_user=1)
+        live = LiveSessions(orchestrator, tickets, limits, lambda who, which: keeper.recording_of(who.id, which))
         parts = Parts(
             orchestrator=orchestrator,
             visitors=visitors,

@@ -28,7 +28,10 @@ def rising(levels: list[float], first: float = 131.0) -> bool:
 
 
 async def test_clip_becomes_a_video_with_every_frame_and_the_sound(house: House, clip: bytes) -> None:
-    """Uploaded in chunks, danced, and played: 30 frames at their times, and three seconds of sound from the start."""
+    """Uploaded in chunks, danced, and played: 30 frames at their times, and three seconds of sound from the start.
+
+    On the disk, folders have random names, and files always the same ones.
+    """
     browser = await house.browser()
     dance = await browser.uploads(clip, chunk_bytes=5000)
     assert dance["source"]["has_sound"] is True
@@ -50,37 +53,25 @@ async def test_clip_becomes_a_video_with_every_frame_and_the_sound(house: House,
     assert (part.status, part.body) == (206, result.body[:100])
     source = await browser.ask("GET", f"/api/dances/{dance['id']}/source")
     assert (source.body, source.headers["content-type"]) == (clip, "video/mp4")
-
-
-async def test_no_name_of_a_visitor_is_on_the_disk(house: House, clip: bytes) -> None:
-    """Folders have random names, files always the same ones."""
-    dance = await (await house.browser()).uploads(clip)
-    await house.ended(dance["id"])
     names = {path.name for path in house.keeper.store.root.glob("*/*/*")}
     assert names == {"dance.json", "source", "result.mp4", "poses"}
 
 
 async def test_frame_without_a_dancer_repeats_the_last_picture(house: House, stack: Stack, clip: bytes) -> None:
-    """Frames 3 and 4 have no dancer: the video has all frames, and the remarks say why."""
-    stack.pose.script = lambda sequence: None if sequence in (3, 4) else person()
+    """Frames 3 and 4 have no dancer: the video has all frames, the remarks say why, and the poses have none there.
+
+    The poses are times, joints in eighths of a pixel, and confidences.
+    """
+    stack.pose.script = lambda sequence: None if sequence in (3, 4) else person(20.0 + sequence)
     browser = await house.browser()
     dance = await browser.uploads(clip)
     await house.ended(dance["id"])
     told = await browser.dance(dance["id"])
     assert told["pictures"] == FRAMES - 2
     assert told["remarks"]["no_person"] == 2
-    result = await browser.ask("GET", f"/api/dances/{dance['id']}/result")
-    levels = played(result.body).levels
+    levels = played((await browser.ask("GET", f"/api/dances/{dance['id']}/result")).body).levels
     assert len(levels) == FRAMES
     assert np.ptp(levels[2:5]) < 1.0
-
-
-async def test_poses_of_all_frames_can_be_drawn_beside_the_result(house: House, stack: Stack, clip: bytes) -> None:
-    """Times, joints in eighths of a pixel and confidences, with nothing seen where there was no dancer."""
-    stack.pose.script = lambda sequence: None if sequence == 3 else person(20.0 + sequence)
-    browser = await house.browser()
-    dance = await browser.uploads(clip)
-    await house.ended(dance["id"])
     body = (await browser.ask("GET", f"/api/dances/{dance['id']}/poses")).body
     (length,) = struct.unpack_from("<I", body)
     head = json.loads(body[4 : 4 + length])
@@ -97,10 +88,15 @@ async def test_poses_of_all_frames_can_be_drawn_beside_the_result(house: House, 
     assert not confidence[3].any()
 
 
-async def test_preview_shows_the_newest_frame_with_its_pose_and_picture(house: House, clip: bytes) -> None:
-    """Source, pose and picture of the same frame come in one message, and nothing if it was seen already."""
+async def test_preview_shows_the_newest_frame_with_its_pose_and_picture(
+    house: House, stack: Stack, clip: bytes
+) -> None:
+    """Source, pose and picture of the same frame come in one message, and nothing if it was seen already.
+
+    With `mirror`, the server and the preview see the dancer as in a mirror.
+    """
     browser = await house.browser()
-    dance = await browser.uploads(clip)
+    dance = await browser.uploads(clip, mirror=True)
     await house.ended(dance["id"])
     path = f"/api/dances/{dance['id']}/preview"
     body = (await browser.ask("GET", f"{path}?after=-1")).body
@@ -108,17 +104,11 @@ async def test_preview_shows_the_newest_frame_with_its_pose_and_picture(house: H
     head = json.loads(body[4 : 4 + length])
     assert (head["sequence"], head["width_px"], head["pose"]) == (FRAMES - 1, 64, skeleton.JOINT_COUNT * 12)
     assert len(body) == 4 + length + head["source"] + head["pose"] + head["picture"]
-    assert body[4 + length :].startswith(b"\xff\xd8")
     assert body[-head["picture"] :].startswith(b"\xff\xd8")
     assert (await browser.ask("GET", f"{path}?after={head['number']}")).status == 204
-
-
-async def test_mirrored_dance_sends_flipped_frames(house: House, stack: Stack, clip: bytes) -> None:
-    """The server sees the dancer as in a mirror; the clip for playing stays as it is."""
-    dance = await (await house.browser()).uploads(clip, mirror=True)
-    await house.ended(dance["id"])
-    sent = EncodedPicture(PictureEncoding.JPEG, 64, 64, stack.pose.pictures[0])
-    pixels = decode_picture(sent)
+    source = body[4 + length : 4 + length + head["source"]]
+    assert source == stack.pose.pictures[FRAMES - 1]
+    pixels = decode_picture(EncodedPicture(PictureEncoding.JPEG, 64, 64, source))
     assert pixels[:, :20].mean() < 80
     assert pixels[:, 44:].mean() > 180
 
@@ -169,6 +159,7 @@ async def test_restarted_gateway_goes_on_from_the_last_checkpoint(build: Build, 
     assert levels == pytest.approx([129.0 + index for index in range(60)], abs=1.6)
 
 
+@pytest.mark.slow
 async def test_dance_begins_again_where_the_checkpoint_is_not_taken(build: Build, tmp_path: Path) -> None:
     """Another server with another key: the dance starts over, says so, and still has every frame once."""
     publish_actor(tmp_path / "actors", "ben", face=False)

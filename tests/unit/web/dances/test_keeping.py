@@ -29,7 +29,7 @@ async def test_users_take_turns(tmp_path: Path) -> None:
     async def work(dance: Dance) -> None:
         began.append(dance.record.id)
         await go_on.wait()
-        store.end(dance, State.DONE)
+        await store.end(dance, State.DONE)
         if len(began) == 4:
             all_began.set()
 
@@ -111,6 +111,7 @@ async def test_dance_waits_for_a_sign_in_after_a_restart(build: Build, stack: St
         assert (await second.ended(dance["id"])).state is State.DONE
 
 
+@pytest.mark.slow
 async def test_full_server_is_waited_for(build: Build, tmp_path: Path) -> None:
     """All sessions are taken: the dance says so, and begins when one has ended."""
     publish_actor(tmp_path / "actors", "ben", face=False)
@@ -149,6 +150,7 @@ async def test_two_gateways_do_not_share_a_folder(build: Build, stack: Stack) ->
                 pass
 
 
+@pytest.mark.slow
 async def test_complete_upload_is_checked_after_a_restart(build: Build, stack: Stack, clip: bytes) -> None:
     """If the gateway died between the last byte and its check, the next one checks and dances."""
     async with build.house(stack) as first:

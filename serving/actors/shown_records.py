@@ -1,0 +1,62 @@
+"""What lists of actors show of their records: when a version was trained, its scores, and the consent.
+
+`trained` and `scores` of actor.json are records for people; releases and presets differ in what they write there. What
+is missing or of another kind is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from serving.actors.actor import Actor
+
+MOST_CONSENT_SHOWN: Final = 2000
+"""Characters. A list has many actors, and a whole consent may be longer than a message."""
+
+_LATEST_S: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+"""A message cannot hold much later times."""
+
+_SHOWN_SCORES: Final = {
+    "sharpness": ("held_out", "sharpness"),
+    "face_ssim": ("held_out", "face_ssim"),
+    "body_ssim": ("held_out", "body_ssim"),
+    "pose_distance": ("pose_distance", "distance"),
+    "flicker": ("flicker", "ratio"),
+}
+"""The name in lists, and where the score is stored."""
+
+
+def trained_at_s(actor: Actor) -> float | None:
+    """Return when the version was trained, in seconds since 1970; None if its record does not say."""
+    stored = actor.trained.get("trained_at")
+    if not isinstance(stored, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(stored)
+    except ValueError:
+        return None
+    seconds = -1.0 if moment.tzinfo is None else moment.timestamp()
+    return seconds if 0 <= seconds <= _LATEST_S else None
+
+
+def shown_scores(actor: Actor) -> dict[str, float]:
+    """Return the scores that mean something on their own, by name; transfer.proto explains them."""
+    found = {name: _number(actor.scores, *place) for name, place in _SHOWN_SCORES.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _number(scores: Mapping[str, Any], group: str, name: str) -> float | None:
+    stored = scores.get(group)
+    value = stored.get(name) if isinstance(stored, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def shown_consent(actor: Actor) -> str:
+    """Return the stored words, cut after 2000 characters, which an ellipsis shows."""
+    words = actor.consent
+    return words if len(words) <= MOST_CONSENT_SHOWN else f"{words[: MOST_CONSENT_SHOWN - 1]}…"
