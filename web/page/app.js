@@ -335,6 +335,7 @@ function listen() {
     if (page.dance) restart();
   });
   $('background-file').addEventListener('cancel', () => { if (!page.background) $('background').value = 'own'; });
+  $('fullscreen').hidden = !document.fullscreenEnabled; // phones of some makers have none
   $('fullscreen').addEventListener('click', () => {
     if (document.fullscreenElement) document.exitFullscreen(); else $('stage').requestFullscreen().catch(() => {});
   });
