@@ -272,6 +272,7 @@ export const en = {
   why_sign_in: 'You are signed out. Load the page again and sign in.',
   why_token_wrong: 'The server does not know this token.',
   why_no_visit: 'The browser did not keep this page’s cookie. Allow cookies for it, then load it again.',
+  why_host: 'This page was opened by a name that its server does not know. Open it as localhost, or ask the person who runs it.',
   why_origin: 'This request came from another site’s page. Open the page itself.',
   why_message_too_large: 'A picture of the camera was larger than the server takes. Choose another camera, or find your pose in this browser.',
   why_bad_background: 'The background must be a JPEG or a PNG, and not too large.',
