@@ -13,7 +13,7 @@ from scripts.generated_files import ROOT, write_or_check
 
 PAGE: Final = ROOT / "docs" / "metrics.md"
 KINDS: Final = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram", "Info": "info"}
-FOLDERS: Final = ("serving", "orchestrator", "services", "training")
+FOLDERS: Final = ("serving", "orchestrator", "services", "training", "web")
 UNITS: Final = {"_seconds": "seconds", "_seconds_left": "seconds", "_bytes": "bytes"}
 INTRODUCTION: Final = """\
 # Metrics

@@ -50,6 +50,7 @@ class Gateway(Service):
             self._tickets,
             limits,
             lambda visitor, recording_id: self._dances.recording_of(visitor.id, recording_id),
+            None if self._makings is None else self._makings.filming,
         )
         self._closing = AsyncExitStack()
         self._trouble = "the orchestrator was not asked yet"

@@ -87,7 +87,7 @@ class WebSettings(ServerSettings):
     making_actors: Path = Path("actors")
     """The actors' folder that the orchestrator serves. New actors are published there."""
     making_preset: str = "quick-256"
-    making_minutes: Annotated[float, NOT_NEGATIVE] = 0.5
+    making_minutes: Annotated[float, NOT_NEGATIVE] = 0.75
     """Training time. Preparing the footage comes before, measuring and publishing after."""
     making_device: Literal["cpu", "cuda"] = "cpu"
     """Of trainings here. On a cluster, `making_gpus` decides."""

@@ -40,11 +40,16 @@ def up(
     actors: ActorsFolder = DEFAULT_ACTORS,
     networks: PoseNetworks,
     web: Annotated[bool, typer.Option("--web", help="Serve the page too: dance in a browser.")] = False,
+    make_actors: Annotated[
+        bool, typer.Option("--make-actors", help="With --web: visitors may become actors, who are trained here.")
+    ] = False,
     page: PageOptions,
     logs: Logs = None,
 ) -> None:
     """Start all services here; Ctrl-C stops them."""
     display = Display()
+    if make_actors and not web:
+        raise UsageError("--make-actors is for the page: add --web")
     check_port_free(port)
     check_folder(actors)
     settings = networks.models(None, display, dancer=DancerChoice()).settings
@@ -52,6 +57,8 @@ def up(
         backend = networks.backend.value
         settings |= {"ORCHESTRATOR_POSE_BACKEND": backend, "POSE_BACKEND": backend}
 
+    if make_actors:
+        settings |= {"WEB_MAKES_ACTORS": "true", "WEB_MAKING_ACTORS": str(actors.resolve())}
     known = ", ".join(ActorStore(actors).ids()) or "none yet"
 
     async def serve(interrupts: Interrupts) -> None:

@@ -1,17 +1,23 @@
-"""`GET /api/actors`: one card for each actor, with the version that a new session gets."""
+"""What the cards show.
+
+`GET /api/actors` lists one card for each actor, with the version that a new session gets.
+`GET /api/actors/ACTOR/VERSION/preview` is a short moving picture of it; with `?still=1` one that does not move.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from client.connection.types import ActorListing
 from motion.frame import FrameSize
+from serving.actors.actor_id import checked_actor_id
 from web.access.orchestrator import Orchestrator
 from web.access.visitors import Visitors
+from web.actors.previews import Previews
 
 
 def routes(orchestrator: Orchestrator, visitors: Visitors) -> list[BaseRoute]:
@@ -22,7 +28,17 @@ def routes(orchestrator: Orchestrator, visitors: Visitors) -> list[BaseRoute]:
             listed = await client.actors()
         return JSONResponse({"actors": [_card(versions) for versions in _by_actor(listed)]})
 
-    return [Route("/api/actors", actors)]
+    previews = Previews(orchestrator)
+
+    async def preview(request: Request) -> Response:
+        asked = request.path_params
+        actor = checked_actor_id(asked["actor"], field="actor")
+        still = request.query_params.get("still") == "1"
+        found = await previews.of(visitors.of(request), actor, asked["version"], still=still)
+        # A version never changes, but who may see it can: a browser keeps it, and nothing between.
+        return Response(found.data, media_type=found.media_type, headers={"Cache-Control": "private, max-age=3600"})
+
+    return [Route("/api/actors", actors), Route("/api/actors/{actor}/{version:int}/preview", preview)]
 
 
 def _by_actor(listed: list[ActorListing]) -> list[list[ActorListing]]:
@@ -47,6 +63,10 @@ def _card(versions: list[ActorListing]) -> dict[str, Any]:
         "bytes": shown.size_bytes,
         "wardrobe": None if shown.wardrobe is None else list(shown.wardrobe.facings),
         "bare_warp": shown.bare_warp,
+        "consent": shown.consent,
+        "trained_at_s": shown.trained_at_s,
+        "scores": shown.scores,
+        "preview": shown.has_preview,
     }
 
 

@@ -36,6 +36,7 @@ from web.access.orchestrator import Orchestrator
 from web.access.refusals import Refused, refused_by_server
 from web.access.tickets import Tickets
 from web.access.visitors import Visitor
+from web.live.filming import FindFilming, film, making_wish
 from web.live.messages import (
     Opening,
     accepted_message,
@@ -81,7 +82,8 @@ FindRecorder = Callable[[Visitor, str], Recorder]
 class LiveSessions:
     """The live sessions of this gateway.
 
-    recorder: finds recordings. patience_seconds: how long a lost orchestrator is tried again.
+    recorder: finds recordings. filming: finds what keeps the footage of a making; None if no actors are made here.
+    patience_seconds: how long a lost orchestrator is tried again.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class LiveSessions:
         tickets: Tickets,
         limits: Limits,
         recorder: FindRecorder,
+        filming: FindFilming | None = None,
         *,
         patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
@@ -97,10 +100,11 @@ class LiveSessions:
         self._tickets = tickets
         self._limits = limits
         self._recorder = recorder
+        self._filming = filming
         self._patience_seconds = patience_seconds
         self._sessions: set[_Session] = set()
         self._serving: set[asyncio.Task[Any]] = set()
-        self._draining = False
+        self._draining = asyncio.Event()
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one WebSocket until its session ends. Every ending is told to the page, and counted."""
@@ -111,19 +115,11 @@ class LiveSessions:
         await socket.accept()
         reason = "failed"
         try:
-            if self._draining:
+            if self._draining.is_set():
                 raise Refused(503, "draining", "This server is restarting: try again in a moment.")
-            opened = opening(await _first_text(socket))
-            visitor = self._tickets.redeem(opened.ticket)
-            with self._limits.admitted(visitor), SESSIONS.track_inprogress():
-                async with self._orchestrator.client(visitor) as client:
-                    recorder = partial(self._recorder, visitor)
-                    session = _Session(socket, client, opened, recorder, self._patience_seconds)
-                    self._sessions.add(session)
-                    try:
-                        reason = await session.run()
-                    finally:
-                        self._sessions.discard(session)
+            first = await _first_text(socket)
+            making = making_wish(first)
+            reason = await (self._dance(socket, opening(first)) if making is None else self._film(socket, *making))
         except Refused as refusal:
             reason = "refused"
             await _refuse(socket, refusal)
@@ -139,9 +135,30 @@ class LiveSessions:
             ENDS.labels(reason).inc()
             await _close(socket, _FAILED)
 
+    async def _dance(self, socket: WebSocket, opened: Opening) -> str:
+        visitor = self._tickets.redeem(opened.ticket)
+        with self._limits.admitted(visitor), SESSIONS.track_inprogress():
+            async with self._orchestrator.client(visitor) as client:
+                recorder = partial(self._recorder, visitor)
+                session = _Session(socket, client, opened, recorder, self._patience_seconds)
+                self._sessions.add(session)
+                try:
+                    return await session.run()
+                finally:
+                    self._sessions.discard(session)
+
+    async def _film(self, socket: WebSocket, ticket: object, making_id: str) -> str:
+        visitor = self._tickets.redeem(ticket)
+        if self._filming is None:
+            raise Refused(404, "not_offered", "This server makes no actors.")
+        with self._limits.admitted(visitor):
+            why = await film(socket, await self._filming(visitor, making_id), self._draining)
+        await _tell_end(socket, why)
+        return why
+
     async def drain(self, limit_seconds: float) -> None:
         """Ask all pages to come back later, refuse new sessions, and wait until the running ones have ended."""
-        self._draining = True
+        self._draining.set()
         for session in self._sessions:
             session.drain()
         if self._serving:
@@ -193,12 +210,9 @@ class _Session:
                 await asyncio.gather(receiving, *self._said, return_exceptions=True)
         if self._failure is not None:
             raise self._failure
-        if self._end == "gone":
-            return "gone"
-        with suppress(WebSocketDisconnect, RuntimeError):
-            await self._socket.send_text(json.dumps({"ended": self._end or "finished"}))
-        await _close(self._socket, _RESTARTING if self._end == "draining" else _NORMAL)
-        return self._end or "finished"
+        why = self._end or "finished"
+        await _tell_end(self._socket, why)
+        return why
 
     async def _size(self) -> FrameSize | None:
         opened = self._opened
@@ -309,6 +323,14 @@ async def _first_text(socket: WebSocket) -> str:
         raise Refused(408, "page_silent", f"The page sent no first message within {_OPENING_SECONDS:.0f} s.") from error
     except KeyError as error:
         raise Refused(400, "bad_message", "The first message must be text.") from error
+
+
+async def _tell_end(socket: WebSocket, why: str) -> None:
+    if why == "gone":
+        return
+    with suppress(WebSocketDisconnect, RuntimeError):
+        await socket.send_text(json.dumps({"ended": why}))
+    await _close(socket, _RESTARTING if why == "draining" else _NORMAL)
 
 
 async def _refuse(socket: WebSocket, refusal: Refused) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from client.media.video_writer import Recording
 from client.training.footage_guide import FootageGuide
@@ -17,9 +17,12 @@ from motion.pose import Pose
 from serving.errors import BadPicture
 from serving.pictures.codec import decode_picture, size_of
 from serving.process.atomic_files import folder_written_whole
+from video.opening import chosen_video, opened
 from web.access.refusals import Refused
+from web.dances.clips import MOST_RATE_HZ, check_clip
 from web.dances.spool import Spool, SpoolRecord, records
 from web.making.record import FootageRecord
+from web.settings import WebSettings
 
 _GAP_SECONDS: Final = 0.5
 """After a longer one, a new video begins: a training must not take the two frames for neighbours."""
@@ -69,6 +72,12 @@ class Filming:
     def __exit__(self, *error: object) -> None:
         self._file.__exit__(*error)
         self.keep(self.record)
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """How much is kept: `frames`, `seconds`, `views` (the seconds of each), and `end`, why no more is."""
+        record = self.record
+        return {"frames": record.frames, "seconds": record.seconds, "views": record.views, "end": record.end}
 
     def append(self, jpeg: bytes, seconds: float, step: str = "") -> bool:
         """Keep a frame of the camera, a JPEG. Returns whether it was kept; never after `supersede`.
@@ -129,6 +138,33 @@ class Filming:
             self.record = replace(self.record, end="full")
             self.keep(self.record)
         return full
+
+
+def check_video(path: Path, settings: WebSettings) -> tuple[int, float]:
+    """Return the frames and seconds of an uploaded video. Takes a while.
+
+    Raises Refused: 415 for what is no video or cannot be read, 413 for one that is too long or too large.
+    """
+    most_s = settings.max_making_seconds
+    try:
+        facts, _ = check_clip(path, replace(settings, max_clip_seconds=most_s))
+    except Refused as refusal:
+        if refusal.word == "clip_too_long":
+            raise _too_long(most_s) from refusal
+        raise
+    frames = facts.frames
+    if frames is None:  # a browser's own recording does not say how long it is
+        with opened(str(path)) as container:
+            stream, _ = chosen_video(container, str(path))
+            frames = sum(packet.size > 0 for packet in container.demux(stream))
+        if frames / facts.rate_hz > most_s or frames > most_s * MOST_RATE_HZ:
+            raise _too_long(most_s)
+    return frames, frames / facts.rate_hz
+
+
+def _too_long(most_seconds: float) -> Refused:
+    text = f"The video is too long: at most {most_seconds:g} seconds are used. Cut it shorter."
+    return Refused(413, "footage_too_long", text)
 
 
 def spooled(path: Path, record: FootageRecord) -> tuple[FootageRecord, FrameSize | None, float | None]:

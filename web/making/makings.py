@@ -12,14 +12,14 @@ from typing import Any, Final
 
 from client.cluster.options import ClusterAccess
 from serving.actors.store import ActorStore
-from serving.errors import ActorUnusable, BadSettings
+from serving.errors import ActorUnusable, BadSettings, UnreadableVideo
 from serving.process.background import in_background
 from web.access.refusals import Refused
 from web.access.visitors import Visitor
 from web.dances.clips import CHUNK_BYTES, SNIFFED_BYTES, append_chunk, check_beginning
 from web.dances.spool import cut
 from web.making import metrics
-from web.making.footage import Filming, FootageLimits, spooled
+from web.making.footage import Filming, FootageLimits, check_video, spooled
 from web.making.names import actor_id_from
 from web.making.queue import TrainingQueue
 from web.making.record import Consent, FootageRecord, State, iso
@@ -192,7 +192,19 @@ class Makings:
                     413, "footage_too_large", f"A piece has at most {CHUNK_BYTES} bytes, up to the file's end."
                 )
             await asyncio.to_thread(append_chunk, making.upload, offset, chunk)
-            self.store.touch(making, footage=replace(footage, bytes=offset + len(chunk)))
+            footage = replace(footage, bytes=offset + len(chunk))
+            if footage.bytes == footage.size:
+                footage = await self._checked_upload(making, footage)
+            self.store.touch(making, footage=footage)
+
+    async def _checked_upload(self, making: Making, footage: FootageRecord) -> FootageRecord:
+        try:
+            frames, seconds = await asyncio.to_thread(check_video, making.upload, self.settings)
+        except (Refused, UnreadableVideo):
+            self.store.touch(making, footage=FootageRecord())
+            await asyncio.to_thread(delete_footage, making)
+            raise
+        return replace(footage, frames=frames, seconds=seconds)
 
     async def _new_upload(self, making: Making, size: int | None, chunk: bytes) -> FootageRecord:
         if size is None or size < 1:

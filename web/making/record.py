@@ -71,7 +71,7 @@ class FootageRecord:
     @property
     def is_complete(self) -> bool:
         """Whether a training can begin with it."""
-        return self.frames > 0 if self.kind == "camera" else 0 < self.size <= self.bytes
+        return self.frames > 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,7 +79,9 @@ another).
 **PUT …/footage?offset=N**: bytes from N on, at most `limits.chunk_bytes`; `&size=TOTAL` with the first. Answers the
 making; `footage.bytes` is how much is there. 409 `wrong_offset` has `received_bytes` beside the error: go on there. The
 bytes must be an MP4, MOV, MKV, WebM or AVI: 415 `not_a_video`. 413 `footage_too_large`. 409 `already_filmed` in other
-states than `filming`. Offset 0 begins again, and replaces frames that were filmed.
+states than `filming`. Offset 0 begins again, and replaces frames that were filmed. The last piece answers once the
+video was opened: then `footage.frames` is above 0; 415 `unreadable_clip`, 413 `footage_too_long` and `clip_too_big`
+(its pictures) drop it again.
 
 **POST …/consent** `{"name": "Anna K.", "typed": "I agree", "shown": "the whole text that the page showed"}`: stored
 with the time, and later with the actor, where everybody who may use the actor can read it. 422 `bad_consent`: one of

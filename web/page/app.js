@@ -1,10 +1,11 @@
 // The page: puts its parts together, and remembers what the visitor chose.
-import {read, send, visit} from './api.js';
+import {ask, read, visit} from './api.js';
 import {showCards} from './cards.js';
 import {CameraDance} from './live/camera-dance.js';
 import {cameras} from './live/camera.js';
 import {Dances} from './dances/dances.js';
 import {Recorder} from './dances/recorder.js';
+import {Making, makingsOffered} from './making/making.js';
 import {Numbers} from './numbers.js';
 import {choice} from './choices.js';
 import {signIn} from './sign-in.js';
@@ -44,6 +45,8 @@ async function begin() {
   await listCameras();
   $('page').hidden = false;
   say(page.actor ? 'ready' : 'no_actor', {}, !page.actor);
+  await offerMaking();
+  await showChosen();
   await page.dances.begin();
   document.body.dataset.ready = 'true';
 }
@@ -60,11 +63,30 @@ async function offerSamples() {
   }
 }
 
+async function offerMaking() {
+  const offered = await makingsOffered();
+  $('make').hidden = !offered;
+  if (!offered) return;
+  const making = new Making($('making'), $('video'), page.tables, () => $('camera').value, loadActors);
+  $('make').addEventListener('click', async () => {
+    await page.dance?.stop();
+    making.open().catch(complain);
+  });
+}
+
+// On a small screen the pictures are below: bring them into view.
+function toStage() {
+  const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  $('stage').scrollIntoView({block: 'nearest', behavior: still ? 'auto' : 'smooth'});
+}
+
 // Dance a file or a sample dance on the server.
 async function danceClip(source) {
   if (!page.actor || !source) return;
   await page.dance?.stop();
   page.stage.clear();
+  guide(null, 0);
+  toStage();
   const kind = $('background').value, picture = kind === 'picture' ? page.background : null;
   const background = kind === 'picture' ? {kind: picture ? 'picture' : 'own', bytes: picture?.length} : {kind};
   try {
@@ -81,6 +103,7 @@ function nameSource(key) {
 function followDance(dance, ended) {
   if (page.dance) return;
   nameSource('clip_panel');
+  guide(null, 0);
   $('privacy').textContent = '';
   if (dance) {
     say(dance.state === 'dancing' ? 'dancing' : 'preparing_clip', {actor: dance.actor});
@@ -134,7 +157,18 @@ async function choose(actor) {
   page.actor = actor;
   choice('actor').value = actor.actor;
   offerSizes();
-  if (page.dance) await restart();
+  if (page.dance) await restart(); else await showChosen();
+}
+
+// Before a dance, the actor's panel shows who would dance.
+async function showChosen() {
+  why('before');
+  guide('before', 0);
+  if (!page.actor?.preview) return;
+  const address = `api/actors/${encodeURIComponent(page.actor.actor)}/${page.actor.version}/preview?still=1`;
+  try {
+    page.stage.showActor(await createImageBitmap(await (await ask(address)).blob()));
+  } catch (error) { console.warn('the preview cannot be shown', error); }
 }
 
 function offerSizes() {
@@ -177,6 +211,8 @@ async function startCamera() {
   page.stage.clear();
   nameSource('you');
   why('before');
+  guide('before', 0);
+  toStage();
   const settings = {
     actor: page.actor.actor, version: 0, way: $('way').value, camera: $('camera').value,
     size_px: $('size').value ? Number($('size').value) : null, background: background(),
@@ -215,7 +251,7 @@ function ended(dance, error) {
   $('switch-way').hidden = true;
   guide(null, 0);
   connection('open', '');
-  if (error) { complain(error); why(error.word, error.text); } else { say('stopped'); why('before'); }
+  if (error) { complain(error); why(error.word, error.text); } else { say('stopped'); showChosen(); }
 }
 
 function guide(word, progress) {
@@ -223,10 +259,10 @@ function guide(word, progress) {
   $('whole').hidden = word !== 'whole';
   if (word === null) return;
   const text = t(`guide_${word}`);
-  if ($('guide').textContent !== text) { // screen readers read a change once
-    $('guide').textContent = text;
-    say('guiding_now', {text});
-  }
+  const changed = $('guide').textContent !== text; // screen readers read a change once
+  $('guide').textContent = text;
+  if (word === 'before') return;
+  if (changed) say('guiding_now', {text});
   $('whole').value = progress;
   $('actor-words').hidden = false;
   $('actor-words').textContent = t('actor_waits');

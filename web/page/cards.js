@@ -43,8 +43,7 @@ function lines(actor) {
 }
 
 function quality({scores}) {
-  const sharp = scores?.find(each => each.name === 'sharpness');
-  return sharp ? t('actor_quality', {percent: number(100 * sharp.value)}) : '';
+  return scores?.sharpness ? t('actor_quality', {percent: number(100 * scores.sharpness)}) : '';
 }
 
 function make(name, className = '', text = '') {

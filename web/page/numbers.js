@@ -48,7 +48,7 @@ export class Numbers {
   #draw(now) {
     this.#drawn_ms = now;
     const {rates, stages, rate} = this.#elements, facts = this.facts();
-    const ms = value => `${number(value)} ms`;
+    const ms = (value, digits = 0) => t('milliseconds', {n: number(value, digits)});
     rate.textContent = facts.rate_hz ? t('pictures_a_second', {n: number(facts.rate_hz, facts.rate_hz < 10 ? 1 : 0), ms: number(facts.latency_ms)}) : '';
     const rows = [
       [t('rate'), number(facts.rate_hz, 1)],
@@ -62,7 +62,7 @@ export class Numbers {
     stages.replaceChildren(...Object.entries(facts.stages).map(([name, {compute, waiting}]) => {
       const row = document.createElement('tr'), head = element('th', t(`stage_${name}`));
       head.scope = 'row';
-      row.append(head, element('td', `${number(compute, 1)} ms`), element('td', `${number(waiting, 1)} ms`));
+      row.append(head, element('td', ms(compute, 1)), element('td', ms(waiting, 1)));
       return row;
     }));
   }

@@ -90,6 +90,7 @@ export class CameraDance {
   }
 
   async #frame(video, {sequence, at_ms}) {
+    this.#endTrial();
     const way = this.#way;
     if (this.#busy || !way || this.#phase === 'starting') return;
     const sends = this.#phase === 'dancing' || way.needsServerForGuide;
@@ -156,7 +157,6 @@ export class CameraDance {
     if (this.#phase === 'guiding') {
       this.#guide(frame);
       frame.picture.close();
-      this.#endTrial();
       return;
     }
     this.#parts.stage.show(frame, picture).then(shown => {

@@ -4,7 +4,7 @@ const GOOD_HZ = 15; // fast enough in any case
 const OF_CAMERA = 0.8;
 const NOT_COUNTED = 2; // the first looks still find face and hands
 const ENOUGH_LOOKS = 10, FEWEST_LOOKS = 3, ENOUGH_MS = 1000;
-const WARM_UP = 6, TRIAL_MS = 2500, CLEARLY = 1.2;
+const WARM_UP = 6, TRIAL_MS = 2500, LONGEST_MS = 10_000, CLEARLY = 1.2;
 
 const times = new WeakMap(); // of one dance, by its parts
 
@@ -26,6 +26,7 @@ export function enoughHere(parts, ms, camera_hz) {
 export class Trial {
   #answers = 0;
   #began_ms = 0;
+  #opened_ms = performance.now();
   #here_hz;
 
   constructor(browser, here_hz) {
@@ -40,8 +41,8 @@ export class Trial {
 
   /** Return {server_wins, server_hz} once it is known, null before. */
   result() {
-    const spent_ms = performance.now() - this.#began_ms;
-    if (!this.#began_ms || spent_ms < TRIAL_MS) return null;
+    const now = performance.now(), spent_ms = now - this.#began_ms;
+    if (!this.#began_ms || spent_ms < TRIAL_MS) return now - this.#opened_ms > LONGEST_MS ? {server_wins: false, server_hz: 0} : null;
     const server_hz = (this.#answers - WARM_UP) / spent_ms * 1000;
     return {server_wins: server_hz > CLEARLY * this.#here_hz, server_hz};
   }

@@ -13,15 +13,14 @@ import numpy as np
 import pytest
 import simplejpeg
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from client.training.unattended import UnattendedTraining
 from tests.unit.web.dances.conftest import PATIENCE_SECONDS, Answered, Browser, Clock
-from web.access.limits import Limits
-from web.access.orchestrator import Orchestrator
-from web.access.tickets import Tickets
+from web.access.refusals import Refused, refusal_response
 from web.access.visitors import Visitors
-from web.application import Parts, application
-from web.live.session import LiveSessions
 from web.making.footage import Filming
 from web.making.makings import Makings
 from web.making.routes import routes
@@ -193,7 +192,7 @@ class Build:
     async def house(self, real_trainer: Trainer | None = None, **settings: Any) -> AsyncIterator[House]:
         chosen = WebSettings(data_folder=self.folder, making_actors=self.folder / "actors", disk_kept_bytes=0)
         chosen = replace(chosen, **settings)
-        orchestrator, visitors, tickets = Orchestrator(chosen.access()), Visitors(needs_token=False), Tickets(30.0)
+        visitors = Visitors(needs_token=False)
         trainer = FakeTrainer()
 
         async def pause(seconds: float) -> None:
@@ -201,18 +200,22 @@ class Build:
                 await asyncio.Event().wait()
 
         makings = Makings(MakingStore(chosen, self.clock), real_trainer or trainer, pause)
-        live = LiveSessions(orchestrator, tickets, Limits("live sessions", most=1, most_per_user=1))
-        parts = Parts(
-            orchestrator=orchestrator,
-            visitors=visitors,
-            tickets=tickets,
-            live=live,
-            config=dict,
-            serves=lambda: True,
-            routes=routes(makings, visitors),
-        )
         async with makings:
-            yield House(makings, application(parts), visitors, trainer, self.clock, self.changes)
+            yield House(makings, _application(makings, visitors), visitors, trainer, self.clock, self.changes)
+
+
+def _application(makings: Makings, visitors: Visitors) -> Starlette:
+    async def visit(request: Request) -> Response:
+        response = Response()
+        visitors.arrive(request, "", response)
+        return response
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refused)
+        return refusal_response(error)
+
+    visits = Route("/api/visit", visit, methods=["POST"])
+    return Starlette(routes=[visits, *routes(makings, visitors)], exception_handlers={Refused: refuse})
 
 
 @pytest.fixture

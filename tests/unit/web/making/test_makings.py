@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.unit.web.dances.conftest import clip_of
 from tests.unit.web.making.conftest import CONSENT, jpeg
 
 REFUSED = "prepared: refused: whole body: head and both ankles in 3% of the frames; step back"
@@ -18,7 +19,7 @@ async def test_a_visitor_films_agrees_and_becomes_an_actor(house):
     making_id = await maker.starts()
     run = await house.trainer.next()
     training = run.training
-    assert (training.actor, training.preset, training.minutes) == ("anna", "quick-256", 0.5)
+    assert (training.actor, training.preset, training.minutes) == ("anna", "quick-256", 0.75)
     assert [path.name for path in training.footage] == ["footage-000.mp4"]
     assert training.footage[0].is_file()
     words = f'"{CONSENT["shown"]}" Typed: "{CONSENT["typed"]}"'
@@ -314,17 +315,17 @@ async def test_a_consent_has_no_control_characters(house):
 
 async def test_a_video_file_takes_the_place_of_filming(build):
     """In pieces that can be sent again after a lost connection; it replaces what was filmed."""
-    video = b"\x00\x00\x00\x20ftypisom" + bytes(3000)
-    async with build.house(max_making_bytes=4000) as house:
+    video = clip_of()
+    async with build.house(max_making_bytes=len(video)) as house:
         maker = await house.maker()
         making_id = await maker.begins()
         await maker.films(making_id, frames=3)
-        path = f"/{making_id}/footage"
+        path, size = f"/{making_id}/footage", len(video)
         put = maker.ask
-        assert (await put("PUT", f"{path}?offset=0&size=5000", video)).refusal == (413, "footage_too_large")
+        assert (await put("PUT", f"{path}?offset=0&size={size + 1}", video)).refusal == (413, "footage_too_large")
         assert (await put("PUT", f"{path}?offset=0", video)).refusal == (422, "bad_size")
-        assert (await put("PUT", f"{path}?offset=0&size=9", b"MZ, a file")).refusal == (415, "not_a_video")
-        half = (await put("PUT", f"{path}?offset=0&size={len(video)}", video[:1000])).json
+        assert (await put("PUT", f"{path}?offset=0&size=10", b"MZ, a file")).refusal == (415, "not_a_video")
+        half = (await put("PUT", f"{path}?offset=0&size={size}", video[:1000])).json
         assert (half["footage"]["kind"], half["footage"]["bytes"]) == ("file", 1000)
         await maker.agrees(making_id)
         assert (await put("POST", f"/{making_id}/start")).refusal == (409, "no_footage")
@@ -332,12 +333,36 @@ async def test_a_video_file_takes_the_place_of_filming(build):
         assert wrong.refusal == (409, "wrong_offset")
         assert wrong.json["received_bytes"] == 1000
         assert (await put("PUT", f"{path}?offset=1000", video)).refusal == (413, "footage_too_large")
-        await put("PUT", f"{path}?offset=1000", video[1000:])
+        whole = (await put("PUT", f"{path}?offset=1000", video[1000:])).json
+        assert (whole["footage"]["frames"], whole["footage"]["seconds"]) == (30, 3.0)
         assert (await put("POST", f"/{making_id}/start")).status == 200
         (footage,) = (await house.trainer.next()).training.footage
         assert footage.read_bytes() == video
         assert not house.making(making_id).spool.exists()
         assert (await put("PUT", f"{path}?offset=0&size=9", video)).refusal == (409, "already_filmed")
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+async def test_a_video_that_is_too_long_is_dropped(build, container):
+    """Also one that does not say how long it is, as browsers record them."""
+    video = clip_of(container_format=container, sound=False)
+    async with build.house(max_making_seconds=2.0) as house:
+        maker = await house.maker()
+        making_id = await maker.begins()
+        answer = await maker.ask("PUT", f"/{making_id}/footage?offset=0&size={len(video)}", video)
+        assert answer.refusal == (413, "footage_too_long")
+        assert (await maker.shown(making_id))["footage"]["bytes"] == 0
+        assert [path.name for path in house.making(making_id).folder.iterdir()] == ["making.json"]
+
+
+async def test_a_damaged_video_is_dropped(house):
+    """It begins like one, and has no pictures."""
+    maker = await house.maker()
+    making_id = await maker.begins()
+    video = b"\x00\x00\x00\x20ftypisom" + bytes(3000)
+    answer = await maker.ask("PUT", f"/{making_id}/footage?offset=0&size={len(video)}", video)
+    assert answer.refusal == (415, "unreadable_clip")
+    assert (await maker.shown(making_id))["footage"]["kind"] == ""
 
 
 async def test_a_later_connection_takes_over_the_filming(house):

@@ -1,0 +1,61 @@
+"""The moving previews of the cards, kept for a while: a version's preview never changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from web.access.orchestrator import Orchestrator
+from web.access.refusals import Refused
+from web.access.visitors import Visitor
+
+_MOST_KEPT: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A picture of an actor. data: its file's bytes."""
+
+    media_type: str
+    data: bytes
+
+
+class Previews:
+    """Asks the orchestrator for previews. Visitors with different tokens share nothing."""
+
+    def __init__(self, orchestrator: Orchestrator) -> None:
+        self._orchestrator = orchestrator
+        self._kept: OrderedDict[tuple[str, str, int, bool], Preview] = OrderedDict()
+
+    async def of(self, visitor: Visitor, actor: str, version: int, *, still: bool) -> Preview:
+        """Return a version's preview; still: its first picture only. Raises Refused 404 if it has none, ServerError."""
+        key = (visitor.token, actor, version, still)
+        if key not in self._kept:
+            preview = await self._asked(visitor, actor, version)
+            self._kept[key] = await asyncio.to_thread(_first_picture, preview) if still else preview
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    async def _asked(self, visitor: Visitor, actor: str, version: int) -> Preview:
+        async with self._orchestrator.client(visitor) as client:
+            listed = await client.actors(actor, version, previews=True)
+        for found in listed:
+            if found.preview is not None:
+                return Preview(found.preview.media_type, found.preview.data)
+        raise Refused(404, "no_preview", "This actor has no preview.")
+
+
+def _first_picture(preview: Preview) -> Preview:
+    picture = cv2.imdecode(np.frombuffer(preview.data, np.uint8), cv2.IMREAD_COLOR)  # the first of an animation
+    if picture is None:
+        raise Refused(404, "no_preview", "The preview of this actor cannot be read.")
+    encoded, still = cv2.imencode(".webp", picture)
+    assert encoded
+    return Preview("image/webp", still.tobytes())
