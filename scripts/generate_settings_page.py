@@ -27,6 +27,7 @@ PROCESSES: Final = (
     ("NORMALIZE_", "services/normalize/settings.py", "NormalizeSettings"),
     ("FACE_", "services/face/settings.py", "FaceSettings"),
     ("GENERATOR_", "services/generator/settings.py", "GeneratorSettings"),
+    ("WEB_", "web/settings.py", "WebSettings"),
 )
 OTHERS: Final = (("TRAINING_METRICS_", "training/reporting/metrics.py", "TrainingMetricsSettings"),)
 """Processes that are not servers, so the settings of every server do not apply to them."""
@@ -36,7 +37,8 @@ INTRODUCTION: Final = """\
 Look up a setting here. [operations.md](operations.md) explains which ones to change when.
 
 - [Every server](#every-server), then each process: [orchestrator](#orchestrator_), [pose](#pose_), \
-[normalize](#normalize_), [face](#face_), [generator](#generator_), [metrics of a training](#training_metrics_)
+[normalize](#normalize_), [face](#face_), [generator](#generator_), [the page](#web_), \
+[metrics of a training](#training_metrics_)
 - [The `dance` command](#the-dance-command)
 - [Options of a training](#options-of-a-training), its [presets](#presets) and their [loss weights](#loss-weights)
 
