@@ -179,8 +179,9 @@ COPY services/pose ./services/pose
 COPY training ./training
 COPY deploy/jobs/train.yaml ./deploy/jobs/train.yaml
 COPY web ./web
-# The sample dance.
+# The sample dances.
 COPY samples/source_clip.mp4 ./samples/source_clip.mp4
+COPY samples/dances ./samples/dances
 RUN python -m compileall -q /app
 ENV WEB_HOST=0.0.0.0 \
     WEB_PORT=8080 \

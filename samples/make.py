@@ -29,6 +29,7 @@ from motion.keypoint_files.openpose_json import SOURCE_FILE, KeypointsPerson, Ke
 from motion.pose import Pose
 from samples.cast import ACTOR, SOURCE, Performer
 from samples.renderer.choreography import Dance
+from samples.renderer.dances import SOURCE_DANCES
 from samples.renderer.draw import Picture, Renderer
 from samples.renderer.geometry import Floats
 from samples.renderer.proportions import joints_m, pose_skeleton
@@ -49,6 +50,13 @@ def _even(size_px: int) -> int:
     return size_px
 
 
+def _known(dance: str) -> str:
+    if dance not in SOURCE_DANCES:
+        raise typer.BadParameter(f"{dance!r} is none of the dances {', '.join(SOURCE_DANCES)}")
+    return dance
+
+
+DanceName = Annotated[str, typer.Option("--dance", help=f"One of {', '.join(SOURCE_DANCES)}.", callback=_known)]
 Size = Annotated[int, typer.Option(help="Width and height in pixels; even.", min=64, callback=_even)]
 Workers = Annotated[int, typer.Option(help="Number of rendering processes.", min=1)]
 Frames = Annotated[int | None, typer.Option(help="Render only this many frames from the start.", min=1)]
@@ -73,11 +81,13 @@ class Shot:
 
 
 @app.command()
-def clip(out: Out = Path("samples/source_clip.mp4"), size: Size = 512, frames: Frames = None, workers: Workers = 2,
-         work: Work = None) -> None:  # fmt: skip
-    """Render the source's six seconds at 25 frames a second: the clip to transfer."""
+def clip(out: Out = Path("samples/source_clip.mp4"), dance: DanceName = "steps", size: Size = 512,
+         frames: Frames = None, workers: Workers = 2, work: Work = None) -> None:  # fmt: skip
+    """Render one of the source's dances at 25 frames a second: the clip to transfer."""
+    danced = SOURCE_DANCES[dance]
+    whole = round(25 * danced.seconds)
     _make(
-        Shot(SOURCE, SOURCE.dance, 25, min(frames or 150, 150), size),
+        Shot(SOURCE, danced, 25, min(frames or whole, whole), size),
         out,
         crf=20,
         workers=workers,
@@ -184,7 +194,7 @@ def _check_output(out: Path, *, is_folder: bool = False) -> None:
 
 def fingerprint(shot: Shot) -> str:
     """Return twelve characters that change with the shot or the rendering code, so that stale frames are not used."""
-    named = shot.performer.name, shot.dance.seconds, shot.frames_per_second, shot.size_px
+    named = shot.performer.name, shot.dance, shot.frames_per_second, shot.size_px
     digest = hashlib.sha256(repr(named).encode())
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         if path.name not in ("make.py", "demo.py"):

@@ -37,7 +37,7 @@ INTRODUCTION: Final = """\
 Look up a setting here. [operations.md](operations.md) explains which ones to change when.
 
 - [Every server](#every-server), then each process: [orchestrator](#orchestrator_), [pose](#pose_), \
-[normalize](#normalize_), [face](#face_), [generator](#generator_), [the page](#web_), \
+[normalize](#normalize_), [face](#face_), [generator](#generator_), [page](#web_), \
 [metrics of a training](#training_metrics_)
 - [The `dance` command](#the-dance-command)
 - [Options of a training](#options-of-a-training), its [presets](#presets) and their [loss weights](#loss-weights)

@@ -55,7 +55,7 @@ class WebSettings(ServerSettings):
     """Where clips, results and recordings are kept until they are deleted. One gateway uses it at a time. Dances go on
     after a restart if the disk outlives the process."""
     data_max_bytes: AtLeastOne = 8 * 2**30
-    """Of all files in it."""
+    """Of all dances and recordings in it."""
     disk_kept_bytes: Annotated[int, NOT_NEGATIVE] = 2**30
     """Free space of its disk that is left to others."""
     dances_at_once: AtLeastOne = 1

@@ -101,7 +101,7 @@ class ManagedProcess:
                     stdout=log,
                     stderr=log,
                     env=environment,
-                    process_group=0,
+                    start_new_session=True,  # and so a group of its own; uvloop has no process_group
                 )
             except OSError as error:
                 raise StackFailed(f"{self.name} cannot be started: {error}") from error

@@ -1,4 +1,4 @@
-"""The two dances: the source's clip, and the actor's footage."""
+"""The dances: the source's clips, and the actor's footage."""
 
 from __future__ import annotations
 
@@ -41,6 +41,47 @@ SOURCE_DANCE = Dance(
     beat_seconds=6.0 / 13,
 )
 """Six seconds: the sample clip, which loops."""
+
+WAVES_DANCE: Final = Dance(
+    _written(
+        [
+            ("down", "down", "close", 0.0, 0.0, 0),
+            ("low", "low", "apart", 0.0, 0.0, 0),
+            ("side", "low", "apart", 0.06, 0.0, 8),
+            ("wide", "side", "apart", 0.10, 0.0, 8),
+            ("up", "wide", "bend", 0.0, 0.05, 0),
+            ("crown", "crown", "squat", 0.0, 0.1, 0),
+            ("wide", "up", "apart", -0.06, 0.0, -8),
+            ("side", "wide", "apart", -0.10, 0.0, -8),
+            ("cross", "cross", "bend", 0.0, 0.1, 0),
+            ("flex", "flex", "apart", 0.0, 0.0, 0),
+        ]
+    ),
+    beat_seconds=0.5,
+)
+"""Five seconds in one place, led by the arms; loops."""
+
+TURNS_DANCE: Final = Dance(
+    _written(
+        [
+            ("side", "side", "apart", 0.0, 0.0, 0),
+            ("hip", "up", "left step", 0.1, 0.0, 45),
+            ("ahead", "behind", "left step", 0.1, 0.0, 90),
+            ("wide", "wide", "apart", 0.0, 0.1, 45),
+            ("cactus", "cactus", "bend", 0.0, 0.1, 0),
+            ("up", "hip", "right step", -0.1, 0.0, -45),
+            ("behind", "ahead", "right step", -0.1, 0.0, -90),
+            ("reach", "ahead", "apart", 0.0, 0.0, -80),
+            ("wave", "side", "left knee", 0.0, 0.0, -40),
+            ("flex", "wave", "bend", 0.0, 0.0, 0),
+        ]
+    ),
+    beat_seconds=0.6,
+)
+"""Six seconds, to both sides; loops."""
+
+SOURCE_DANCES: Final = {"steps": SOURCE_DANCE, "waves": WAVES_DANCE, "turns": TURNS_DANCE}
+"""The source's dances by name."""
 
 _FACING_THE_CAMERA: Final = (
     ("down", "down", "close", 0.0, 0.0, 0, ""),

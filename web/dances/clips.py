@@ -18,7 +18,7 @@ from web.dances.dance import ClipFacts, Place
 from web.settings import WebSettings
 
 _SAMPLES: Final = Path(__file__).parent.parent.parent / "samples"
-_SAMPLE_FILES: Final = {"steps": "source_clip.mp4"}
+_SAMPLE_FILES: Final = {"steps": "source_clip.mp4", "waves": "dances/waves.mp4", "turns": "dances/turns.mp4"}
 """The videos that this project drew, by the id that the page has a title for."""
 CHUNK_BYTES: Final = 2**21
 PICTURE_BYTES: Final = 16 * 2**20

@@ -200,7 +200,7 @@ class ClipDancer:
     def __init__(self, store: DanceStore, dance: Dance, source: Path, access: ServerAccess) -> None:
         self._store = store
         self._dance = dance
-        self._access = access
+        self.access = access
         self._source = str(source)
         is_sample = bool(dance.record.sample)
         self._most_frames = None if is_sample else int(store.settings.max_clip_seconds * MOST_RATE_HZ)
@@ -218,7 +218,7 @@ class ClipDancer:
         progress.begin(measures=True)
         clip = self._clip(progress)
         fitted, _ = await fit_counted(
-            clip, self._access, _Measured(progress), MAX_SIDE_PX, PoseChoice(), self._patience()
+            clip, self.access, _Measured(progress), MAX_SIDE_PX, PoseChoice(), self._patience()
         )
         return fitted
 
@@ -256,7 +256,7 @@ class ClipDancer:
             closing.callback(feed.close)
             await feed.skip(begun.next_sequence)  # before the session, which would wait for it in vain
             async with (
-                DanceClient(self._access) as client,
+                DanceClient(self.access) as client,
                 ResumingSession(client, options, self._patience(), self._tell) as session,
             ):
                 accepted = session.accepted

@@ -69,10 +69,12 @@ class DanceKeeper:
             for dance in self.store.all():
                 if dance.record.state is State.UPLOADING and dance.has_all:
                     await self._check_after_restart(dance)
-            async with self.queue.running(), in_background(self._delete_in_time(), "dance expiry"):
-                yield self
-            for spool in self._recordings.values():
-                await asyncio.to_thread(spool.close)
+            try:
+                async with self.queue.running(), in_background(self._delete_in_time(), "dance expiry"):
+                    yield self
+            finally:
+                for spool in self._recordings.values():
+                    await asyncio.to_thread(spool.close)
 
     def source_of(self, dance: Dance) -> Path:
         """Return the clip of a dance. Raises Refused 404 if its sample is not installed any more."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any, Final
 
 from client.media.video_writer import Recording
@@ -28,16 +29,18 @@ _GAP_SECONDS: Final = 0.5
 """After a longer one, a new video begins: a training must not take the two frames for neighbours."""
 _FEWEST_FRAMES: Final = 5
 """A shorter piece between two gaps is left out."""
+_DISK_EVERY_FRAMES: Final = 30
 _TIME_BASE: Final = Fraction(1, 1000)
 
 
 @dataclass(frozen=True, slots=True)
 class FootageLimits:
-    """How much of a camera is kept. step_characters: of a step's name."""
+    """How much of a camera is kept. step_characters: of a step's name. disk_kept_bytes: stay free for others."""
 
     seconds: float
     bytes: int
     side_px: int
+    disk_kept_bytes: int = 0
     frames_per_second: float = 60.0
     step_characters: int = 40
 
@@ -133,7 +136,10 @@ class Filming:
         self._superseded = True
 
     def _is_full(self, more_bytes: int) -> bool:
-        full = self.record.seconds >= self.limits.seconds or self._file.bytes + more_bytes > self.limits.bytes
+        limits = self.limits
+        full = self.record.seconds >= limits.seconds or self._file.bytes + more_bytes > limits.bytes
+        if self.record.frames % _DISK_EVERY_FRAMES == 0:
+            full |= disk_usage(self.spool.parent).free < limits.disk_kept_bytes
         if full and self.record.end != "full":
             self.record = replace(self.record, end="full")
             self.keep(self.record)

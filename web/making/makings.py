@@ -88,7 +88,10 @@ class Makings:
         """How much of a camera is kept."""
         settings = self.settings
         return FootageLimits(
-            seconds=settings.max_making_seconds, bytes=settings.max_making_bytes, side_px=settings.max_clip_side_px
+            seconds=settings.max_making_seconds,
+            bytes=settings.max_making_bytes,
+            side_px=settings.max_clip_side_px,
+            disk_kept_bytes=settings.disk_kept_bytes,
         )
 
     def view(self, making: Making) -> dict[str, Any]:
@@ -191,6 +194,7 @@ class Makings:
                 raise Refused(
                     413, "footage_too_large", f"A piece has at most {CHUNK_BYTES} bytes, up to the file's end."
                 )
+            self.store.check_room(len(chunk))
             await asyncio.to_thread(append_chunk, making.upload, offset, chunk)
             footage = replace(footage, bytes=offset + len(chunk))
             if footage.bytes == footage.size:
@@ -269,6 +273,7 @@ class Makings:
     async def forget(self, making: Making) -> None:
         """Cancel a making, wait until its files are deleted, and forget it, unless it is how its actor is known."""
         self.cancel(making)
+        self.queue.drop_footage(making)
         await self.queue.cleared(making)
         if making.record.versions and self._versions(making.record.actor):
             return

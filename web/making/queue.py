@@ -60,7 +60,8 @@ class TrainingQueue:
 
     async def __aexit__(self, *error: object) -> None:
         assert self._task is not None
-        self._task.cancel()
+        for task in (self._task, *self._clearing):
+            task.cancel()  # the next start deletes what is left
         await asyncio.wait({self._task, *self._clearing})
         if not self._task.cancelled():
             self._task.result()
@@ -83,6 +84,12 @@ class TrainingQueue:
         else:
             self._clear_later(making)
         self.look()
+
+    def drop_footage(self, making: Making) -> None:
+        """Delete the footage that its visitor kept after the training; a moment later it is gone."""
+        if making.record.state is State.DONE and not making.record.delete_footage:
+            self._store.touch(making, delete_footage=True)
+            self._clear_later(making)
 
     async def cleared(self, making: Making) -> None:
         """Wait until the files that a making has to delete are gone."""

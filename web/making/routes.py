@@ -93,6 +93,9 @@ them is empty or too long. It can be repeated until the start.
 **POST …/cancel**: answers at once with the state `cancelled`; then the training is ended and the files are deleted.
 Versions that were published already stay until they are withdrawn.
 
+**DELETE …/ID**: 204, once its files are gone. If its actor exists, only the footage goes: the record says whose
+actor it is.
+
 **DELETE …/actors/ACTOR**: 204. Only for the visitor who made it here (404 `not_yours` otherwise), and not while it is
 in training (409 `in_training`). New sessions no longer find the actor; running ones go on to their end.
 """

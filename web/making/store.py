@@ -180,9 +180,9 @@ class MakingStore:
             with suppress(OSError):  # the visitor has other makings
                 making.folder.parent.rmdir()
 
-    def check_room(self) -> None:
-        """Raise Refused 507 unless there is room for one more making and its training."""
-        needed = self.settings.max_making_bytes * _WORK_FACTOR
+    def check_room(self, needed_bytes: int | None = None) -> None:
+        """Raise Refused 507 unless there is room for so much; None: for one more making and its training."""
+        needed = self.settings.max_making_bytes * _WORK_FACTOR if needed_bytes is None else needed_bytes
         if shutil.disk_usage(self.root).free < needed + self.settings.disk_kept_bytes:
             text = "The server has no room for more footage now: try again later."
             raise Refused(507, "disk_full", text, retry_after_seconds=600.0)

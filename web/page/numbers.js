@@ -8,15 +8,17 @@ export class Numbers {
   #shown_at = []; // when pictures were shown, of the last seconds
   #rows = [];
   #drawn_ms = 0;
+  #answers = 0;
 
   /** elements: {rates, stages, rate}: a dl, a tbody and an output. */
   constructor(elements) { this.#elements = elements; }
 
-  reset() { this.#shown_at = []; this.#rows = []; this.#draw(performance.now()); }
+  reset() { this.#answers = 0; this.#shown_at = []; this.#rows = []; this.#draw(performance.now()); }
 
   /** Add an answer: {head, shown, latency_ms, pose_ms, way}. */
   add(answer) {
     const now = performance.now();
+    this.#answers += 1;
     if (answer.shown) this.#shown_at.push(now);
     while (this.#shown_at.length && now - this.#shown_at[0] > WINDOW_MS) this.#shown_at.shift();
     this.#rows.push(answer);
@@ -34,6 +36,7 @@ export class Numbers {
       stages[name].waiting.push(queue + Math.max(0, total - compute));
     }
     return {
+      answers: this.#answers,
       rate_hz: span_s ? (this.#shown_at.length - 1) / span_s : 0,
       latency_ms: median(shown.map(each => each.latency_ms)),
       pose_ms: median(shown.map(each => each.pose_ms)),

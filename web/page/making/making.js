@@ -72,13 +72,17 @@ export class Making {
     if (place) place.textContent = error ? sentence(error.word ?? 'page_failed', error.text ?? error.message) : '';
   }
 
-  // Do something that may be refused, and show what follows from it.
+  // Do something that may be refused, and show what follows from it. Resolves to whether it was done.
   async #attempt(work) {
     this.#wrong(null);
     try {
       this.#making = await work();
       this.#show();
-    } catch (error) { this.#wrong(error); }
+      return true;
+    } catch (error) {
+      this.#wrong(error);
+      return false;
+    }
   }
 
   #askName() {
@@ -112,11 +116,9 @@ export class Making {
     chooser.accept = 'video/*';
     chooser.hidden = true;
     chooser.addEventListener('change', () => this.#uploadFile(chooser.files[0]));
-    film.addEventListener('click', () => this.#attempt(async () => {
-      const making = there ? await send(`api/makings/${this.#making.id}/film`) : this.#making;
-      queueMicrotask(() => this.#filmNow());
-      return making;
-    }));
+    film.addEventListener('click', async () => {
+      if (!there || await this.#attempt(() => send(`api/makings/${this.#making.id}/film`))) this.#filmNow();
+    });
     file.addEventListener('click', () => chooser.click());
     start.addEventListener('click', () => this.#attempt(() => send(`api/makings/${this.#making.id}/start`)));
     const said = make('p', there ? 'footage_there' : 'footage_how');

@@ -125,10 +125,11 @@ async def test_clip_without_a_body_fails_in_words(house: House, stack: Stack, cl
 
 
 async def test_sample_dance_needs_no_upload(house: House) -> None:
-    """The project's own clip is listed with its length, and waits at once."""
+    """The project's own clips are listed with their lengths, and one begins at once."""
     browser = await house.browser()
-    (sample,) = (await browser.ask("GET", "/api/samples")).json["samples"]
-    assert (sample["id"], sample["frames"], sample["seconds"]) == ("steps", 150, 6.0)
+    samples = (await browser.ask("GET", "/api/samples")).json["samples"]
+    told = [(sample["id"], sample["frames"], sample["seconds"]) for sample in samples]
+    assert told == [("steps", 150, 6.0), ("waves", 125, 5.0), ("turns", 150, 6.0)]
     made = await browser.ask("POST", "/api/dances", {"actor": "ben", "source": {"sample": "steps"}})
     assert (made.status, made.json["source"]["frames"]) == (201, 150)
     assert made.json["state"] in ("waiting", "measuring")

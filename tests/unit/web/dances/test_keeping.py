@@ -6,13 +6,17 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 
+from client.connection.types import BodyFit
+from client.errors import ServerError
 from serving.errors import BadSettings
 from tests.pipeline.chain import Dancing, Stack, configured, publish_actor, stack_of
 from tests.unit.web.dances.conftest import Browser, Build, Clock, House, clip_of
 from web.access.visitors import Visitor
 from web.dances.dance import Dance, Kind, State
+from web.dances.dancing import ClipDancer
 from web.dances.queue import DanceQueue
 from web.dances.store import DanceStore
 from web.settings import WebSettings
@@ -109,6 +113,28 @@ async def test_dance_waits_for_a_sign_in_after_a_restart(build: Build, stack: St
         await again.visit("a-token")
         assert (await again.dance(dance["id"]))["state"] != "done"
         assert (await second.ended(dance["id"])).state is State.DONE
+
+
+async def test_dance_with_an_expired_token_waits_for_a_new_one(
+    build: Build, stack: Stack, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server does not take the token any more: the dance asks for a sign-in, and goes on with the next one."""
+    measure = ClipDancer.measure
+
+    async def measured(dancer: ClipDancer) -> BodyFit:
+        if dancer.access.token == "old":
+            raise ServerError("the token has expired", grpc.StatusCode.UNAUTHENTICATED)
+        return await measure(dancer)
+
+    monkeypatch.setattr(ClipDancer, "measure", measured)
+    async with build.house(stack, sign_in=True) as house:
+        browser = await Browser(house.app).visit("old")
+        dance = await browser.uploads(clip)
+        await house.until(dance["id"], lambda dance: dance.record.word == "sign_in_again")
+        assert (await browser.dance(dance["id"]))["deletes_in_seconds"] == 3600.0
+        await browser.visit("new")
+        await browser.dance(dance["id"])
+        assert (await house.ended(dance["id"])).state is State.DONE
 
 
 @pytest.mark.slow

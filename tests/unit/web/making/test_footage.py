@@ -92,6 +92,13 @@ def test_footage_has_an_end(tmp_path, limit):
         assert 3 <= film.record.frames <= 5
 
 
+def test_others_keep_their_room_on_the_disk(tmp_path):
+    """Many visitors who film at once do not fill it."""
+    with filming(tmp_path, disk_kept_bytes=2**62) as film:
+        assert not film.append(jpeg(1), 1.0)
+        assert film.record.end == "full"
+
+
 def test_a_clock_that_stands_still_or_goes_back_is_ignored(tmp_path):
     """Frames are in order, and not of one moment."""
     with filming(tmp_path) as film:

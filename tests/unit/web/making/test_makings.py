@@ -42,7 +42,7 @@ async def test_a_visitor_films_agrees_and_becomes_an_actor(house):
 
 
 async def test_footage_can_be_kept(house):
-    """A visitor who says so finds it, until the making is deleted."""
+    """A visitor who says so keeps it until the making is deleted; the record stays as long as the actor."""
     maker = await house.maker()
     making_id = await maker.starts(delete_footage=False)
     run = await house.trainer.next()
@@ -51,6 +51,9 @@ async def test_footage_can_be_kept(house):
     await house.reaches(making_id, "done")
     folder = house.making(making_id).folder
     assert {path.name for path in folder.iterdir()} == {"frames", "making.json", "videos"}
+    assert (await maker.ask("DELETE", f"/{making_id}")).status == 204
+    assert [path.name for path in folder.iterdir()] == ["making.json"]
+    assert (await maker.ask("GET", "/name?name=Anna")).json["yours"] is True
 
 
 async def test_previews_are_pictures_that_change(house):
