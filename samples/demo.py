@@ -41,7 +41,7 @@ def main() -> None:
     chosen = np.linspace(0, len(pictures) - 1, ROWS + 2)[1:-1].astype(int)
     cv2.imwrite(str(sheet), np.vstack([pictures[i] for i in chosen])[..., ::-1])
     print(f"wrote {sheet}")
-    print("to dance yourself, in your browser: make web")
+    print("to dance yourself, in your browser: make web, then open http://localhost:8080/")
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ class LiveSessions:
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
         await socket.accept()
-        reason = "failed"
+        reason, began_s = "failed", time.monotonic()
         try:
             if self._draining.is_set():
                 raise Refused(503, "draining", "This server is restarting: try again in a moment.")
@@ -133,6 +133,8 @@ class LiveSessions:
             reason = "gone"
         finally:
             ENDS.labels(reason).inc()
+            seconds = round(time.monotonic() - began_s, 1)
+            _log.info("a live session ended", extra=logs.facts(reason=reason, seconds=seconds))
             await _close(socket, _FAILED)
 
     async def _dance(self, socket: WebSocket, opened: Opening) -> str:

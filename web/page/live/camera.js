@@ -29,6 +29,7 @@ export class Camera {
   /** Open a camera on `video`. onLost: called with an ApiError when it is unplugged. Rejects with an ApiError. */
   static async open(video, deviceId, onLost) {
     if (!navigator.mediaDevices?.getUserMedia) throw new ApiError('camera_insecure', 'a camera needs https or localhost');
+    if (!('requestVideoFrameCallback' in video)) throw new ApiError('browser_too_old', 'requestVideoFrameCallback is missing');
     const wanted = {width: {ideal: 640}, height: {ideal: 480}, frameRate: {ideal: 30}};
     let stream;
     try {
