@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
@@ -169,9 +168,12 @@ async def test_a_page_is_believed_under_names_that_nobody_else_can_choose(
         async def send(message: Message) -> None:
             sent.append(message)
 
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
         headers = [(b"host", host.encode()), (b"origin", origin.encode())]
         scope = {"type": "http", "method": method, "scheme": scheme, "path": "/api/actors", "headers": headers}
-        await OriginCheck(served, ["https://known.example"])(scope, lambda: asyncio.sleep(0), send)
+        await OriginCheck(served, ["https://known.example"])(scope, receive, send)
         body = b"".join(part.get("body", b"") for part in sent)
         return json.loads(body)["error"]["code"] if body else ""
 
