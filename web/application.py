@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from client.errors import ServerError
 from serving.errors import DanceError
+from web.access.bodies import BodyLimits
 from web.access.headers import OriginCheck, SecurityHeaders
 from web.access.orchestrator import Orchestrator
 from web.access.refusals import Refused, refusal_response, refused_by_server
@@ -94,7 +95,11 @@ def application(parts: Parts) -> Starlette:
             *parts.routes,
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
-        middleware=[Middleware(SecurityHeaders), Middleware(OriginCheck, allowed=parts.origins)],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(OriginCheck, allowed=parts.origins),
+            Middleware(BodyLimits),
+        ],
         exception_handlers={
             Refused: _refused,
             ServerError: _server_error,

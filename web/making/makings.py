@@ -299,7 +299,10 @@ class Makings:
     async def _expire(self) -> None:
         while True:
             await self._pause(_EXPIRY_EVERY_SECONDS)
-            self.expire()
+            try:
+                self.expire()
+            except Exception:  # of any kind, such as a disk's: what is not deleted now is deleted later
+                _log.exception("makings were not deleted in time")
 
     def expire(self) -> None:
         """Cancel what waits for its visitor for too long, and forget what left no actor."""
