@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.access.refusals import Refused, refusal_response
+from web.access.refusals import REFUSALS, Refused, refusal_response
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
@@ -68,6 +68,7 @@ class OriginCheck:
             await self._application(scope, receive, send)
             return
         if scope["type"] == "websocket":
+            REFUSALS.labels("origin").inc()
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "origin"})
             return
