@@ -168,6 +168,33 @@ LABEL org.opencontainers.image.title="Everybody Dance: Triton on a CPU" \
 USER 10001:10001
 EXPOSE 50055 9090 9464 8001 8002
 
+FROM runtime AS web
+COPY --from=browser-networks /browser-networks /opt/venv/lib/python3.11/site-packages/mediapipe
+RUN install --directory --owner=dance --group=dance /data
+COPY video ./video
+COPY client ./client
+COPY services/__init__.py ./services/__init__.py
+COPY services/pose ./services/pose
+# To train on a cluster, and to read what the training's log says.
+COPY training ./training
+COPY deploy/jobs/train.yaml ./deploy/jobs/train.yaml
+COPY web ./web
+# The sample dances.
+COPY samples/source_clip.mp4 ./samples/source_clip.mp4
+COPY samples/dances ./samples/dances
+RUN python -m compileall -q /app
+ENV WEB_HOST=0.0.0.0 \
+    WEB_PORT=8080 \
+    WEB_HEALTH_PORT=9090 \
+    WEB_METRICS_PORT=9464 \
+    WEB_LOG_FORMAT=json \
+    WEB_DATA_FOLDER=/data
+LABEL org.opencontainers.image.title="Everybody Dance: web" \
+      org.opencontainers.image.description="The page: dance in a browser. A gateway in front of an orchestrator."
+USER 10001:10001
+EXPOSE 8080 9090 9464
+ENTRYPOINT ["python", "-m", "web"]
+
 FROM runtime AS training
 COPY --from=networks /networks /opt/venv/lib/python3.11/site-packages/mediapipe
 RUN install --directory --owner=dance --group=dance /actors /footage /work

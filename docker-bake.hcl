@@ -30,6 +30,7 @@ target "images" {
       { name = "triton", extras = "generator,gpu" },
       { name = "triton-cpu", extras = "generator,triton" },
       { name = "training", extras = "training" },
+      { name = "web", extras = "web,deploy" },
     ]
   }
   context    = "."

@@ -35,6 +35,7 @@ EXTRAS: Final = {
     "triton": "generator,gpu",
     "triton-cpu": "generator,triton",
     "training": "training",
+    "web": "web,deploy",
 }
 """The images, and the extras of pyproject.toml that each one installs."""
 ENGINES: Final = ("docker", "podman", "buildah")

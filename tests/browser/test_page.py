@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pytest
+from aiohttp import web
 from playwright.async_api import Page, expect
 
 from motion import skeleton
@@ -186,17 +189,33 @@ async def test_another_sites_page_can_do_nothing(quick_page: str, visits: Visits
     """A page of another origin is refused a visit, a ticket, a dance and a session."""
     visits.expect_error("CORS|403|WebSocket|Failed to load resource")
     dance = await _open(visits, quick_page)
-    elsewhere = "http://127.0.0.1:9"
-    visits.allow(elsewhere)
-    await dance.page.context.route(
-        f"{elsewhere}/", lambda route: route.fulfill(body="<title>elsewhere</title>", content_type="text/html")
-    )
-    page = await dance.page.context.new_page()
-    await page.goto(f"{elsewhere}/")
     refused = REFUSALS.labels("origin")
     before = refused._value.get()
-    assert await page.evaluate(_ASK_ELSEWHERE, f"{quick_page}/") == {
-        "refused": ["api/visit", "api/ticket", "api/dances"],
-        "opened": False,
-    }
+    async with _other_site() as elsewhere:
+        visits.allow(elsewhere)
+        page = await dance.page.context.new_page()
+        await page.goto(elsewhere)
+        assert await page.evaluate(_ASK_ELSEWHERE, f"{quick_page}/") == {
+            "refused": ["api/visit", "api/ticket", "api/dances"],
+            "opened": False,
+        }
+        await page.close()
     assert refused._value.get() - before == 4
+
+
+@asynccontextmanager
+async def _other_site() -> AsyncIterator[str]:
+    """The address of a page of another origin on this machine, to which the browser brings the visit's cookie."""
+
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text="<title>elsewhere</title><link rel=icon href=data:,>", content_type="text/html")
+
+    application = web.Application()
+    application.router.add_get("/", page)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()

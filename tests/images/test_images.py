@@ -6,6 +6,7 @@ unless DANCE_IMAGES_STORE names a folder that keeps it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -16,13 +17,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
+from client.local_stack.processes import ManagedProcess, ProcessSpec
 from services.generator.triton.process import TritonPorts, TritonServer
 from serving.actors.store import ActorStore
 from tests.faults.dancer import dance, pictures_of
-from tests.faults.deployment import HOST, Deployment, free_ports
+from tests.faults.deployment import HOST, START_SECONDS, Deployment, free_ports
 from tests.images.buildah import Buildah, missing
+from tests.pipeline.chain import publish_actor, stack_of
+from tests.pipeline.web.gateway import Visitor
 from tests.tiny_actors import publish_tiny
 from tests.unit.images.dockerfiles import Dockerfile
 
@@ -34,6 +39,7 @@ pytestmark = [
 
 OURS = "docker.io/library/python:3.11-slim-bookworm"
 FRAMES = 6
+DANCE_SECONDS = 300.0
 UID = 10001
 PROCESSES = {
     "pose": "pose", "normalize": "normalize", "face": "face", "triton-cpu": "generator", "orchestrator": "orchestrator",
@@ -176,6 +182,12 @@ async def danced(deployment: Deployment, root: Path) -> None:
     assert [answer.WhichOneof("result") for answer in answers].count("picture") >= FRAMES - 1
 
 
+def first_inside(pid: int) -> psutil.Process:
+    """Return the process itself, for signals: buildah, which has this pid, does not forward them."""
+    family = psutil.Process(pid).children(recursive=True)
+    return next(one for one in family if one.uids().real == UID and not one.cmdline()[0].startswith("buildah"))
+
+
 @pytest.mark.parametrize(("built", "name"), list(PROCESSES.items()), indirect=["built"])
 async def test_a_service_works_inside_its_image(built: Built, name: str, root: Path):
     """It works in a pipeline whose other processes run outside, reports its health, and shuts down cleanly."""
@@ -194,11 +206,40 @@ async def test_a_service_works_inside_its_image(built: Built, name: str, root: P
         sick = built.run("python", "-m", "serving.rpc.health_probe", f"{HOST}:{closed}")
         assert sick.returncode == 1
         assert "UNAVAILABLE" in sick.stderr + sick.stdout
-        # Signal the process itself, because buildah does not forward signals.
-        family = deployment.victims(name)[0].children(recursive=True)
-        first = next(one for one in family if one.uids().real == UID and not one.cmdline()[0].startswith("buildah"))
-        first.terminate()
+        first_inside(deployment.victims(name)[0].pid).terminate()
         assert await deployment.exit_code(name) == 0
+
+
+@pytest.mark.parametrize("built", ["web"], indirect=True)
+async def test_the_page_works_inside_its_image(built: Built):
+    """It serves its files and the networks for browsers, dances the sample clip, and shuts down cleanly."""
+    publish_actor(built.folder, "anna", face=False)
+    port, health_port, metrics_port = free_ports(3)
+    own = {"HOST": HOST, "PORT": port, "HEALTH_PORT": health_port, "METRICS_PORT": metrics_port, "DRAIN_SECONDS": 5}
+    own |= {"DATA_FOLDER": built.writable, "DISK_KEPT_BYTES": 0}
+    async with stack_of(built.folder) as stack, Visitor(f"http://{HOST}:{port}") as visitor:
+        environment = {f"WEB_{name}": str(value) for name, value in {**own, "SERVER": stack.address}.items()}
+        command = tuple(built.command(*built.entry_point, environment=environment))
+        process = ManagedProcess(ProcessSpec("web", command, {}), built.folder / "web.log")
+        await process.start()
+        try:
+            await process.ready(START_SECONDS)
+            await visitor.arrive()
+            assert b"<html" in await visitor.ask("GET", "/")
+            bundle = (await visitor.ask("GET", "/api/skeleton"))["bundle"]
+            for file in bundle["files"]:
+                assert len(await visitor.ask("GET", f"/{file['url']}")) == file["size_bytes"]
+            made = await visitor.ask("POST", "/api/dances", json={"actor": "anna", "source": {"sample": "steps"}})
+            async with asyncio.timeout(DANCE_SECONDS):
+                while (state := (await visitor.ask("GET", f"/api/dances/{made['id']}"))["state"]) != "done":
+                    assert state not in ("failed", "cancelled")
+                    await asyncio.sleep(0.5)
+            assert b"ftyp" in (await visitor.ask("GET", f"/api/dances/{made['id']}/result"))[:12]
+            assert built.run("python", "-m", "serving.rpc.health_probe", f"{HOST}:{health_port}").returncode == 0
+            first_inside(process.pid).terminate()
+            assert await process.exit_code() == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("built", ["agent"], indirect=True)

@@ -22,6 +22,7 @@ from tests.faults.dancer import dance, moving_poses
 from tests.faults.deployment import HOST, Deployment, free_ports
 from tests.observability.expressions import panel_expressions, rule_expressions
 from tests.observability.local_prometheus import LocalPrometheus
+from tests.observability.page_visits import page, visit
 from tests.pipeline.fake_stages import SIDE_PX, person
 from tests.tiny_actors import publish_tiny
 from tests.tiny_wardrobes import tiny_wardrobe, with_arms_turned
@@ -96,17 +97,18 @@ async def training(folder: Path, port: int) -> AsyncIterator[ManagedProcess]:
 @pytest.mark.timeout(300)
 async def test_every_panel_and_rule_has_data(root: Path, tmp_path: Path) -> None:
     """Every target is up, and every expression of every panel, rule and alert has data unless it cannot."""
-    for name in ("files", "training", "prometheus"):
+    for name in ("files", "training", "prometheus", "web"):
         (tmp_path / name).mkdir()
     wardrobe = tiny_wardrobe([with_arms_turned(person(), angle) for angle in np.linspace(0, 2, 8)], SIDE_PX)
     publish_tiny(ActorStore(tmp_path / "actors"), tmp_path / "files", "tiny", side_px=SIDE_PX, wardrobe=wardrobe)
-    (training_port,) = free_ports(1)
+    training_port, page_port = free_ports(2)
     asked = panel_expressions() | rule_expressions()
     assert set(WITHOUT_DATA) <= set(asked), "WITHOUT_DATA names an expression that does not exist"
     clip = await asyncio.to_thread(sample_clip, root)
     async with (
         training(tmp_path / "training", training_port) as trained,
         Deployment(tmp_path, tmp_path / "actors") as deployment,
+        page(tmp_path / "web", deployment.address, page_port) as address,
     ):
         ports = deployment.ports
         targets = {
@@ -116,6 +118,7 @@ async def test_every_panel_and_rule_has_data(root: Path, tmp_path: Path) -> None
             "agent": [f"{HOST}:{ports['generator_metrics']}"],
             "triton": [f"{HOST}:{ports['tm']}"],
             "training": [f"{HOST}:{training_port}"],
+            "web": [f"{HOST}:{page_port}"],
         }
         targets |= {name: [] for name in NOT_HERE}
         with LocalPrometheus(tmp_path / "prometheus", targets) as prometheus:
@@ -124,6 +127,7 @@ async def test_every_panel_and_rule_has_data(root: Path, tmp_path: Path) -> None
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     while missing - set(WITHOUT_DATA) or down:
                         if not all(name.startswith(TRAINING) for name in missing - set(WITHOUT_DATA)):
+                            await visit(address, "tiny")
                             await dance(deployment.address, clip)
                             await dance(deployment.address, clip, adaptive=True)
                             await dance(deployment.address, moving_poses(POSES))
@@ -151,7 +155,7 @@ def next_evaluation(prometheus: LocalPrometheus) -> None:
 def targets_down(prometheus: LocalPrometheus) -> dict[str, str]:
     """Return the error of each target that is down or missing; empty if all are up."""
     targets = prometheus.targets()
-    expected = {"orchestrator", "pose", "normalize", "face", "agent", "triton", "training", "prometheus"}
+    expected = {"orchestrator", "pose", "normalize", "face", "agent", "triton", "web", "training", "prometheus"}
     absent = expected - {target["labels"]["job"] for target in targets}
     return dict.fromkeys(absent, "not found") | {
         target["labels"]["job"]: target["lastError"] or target["health"]

@@ -10,7 +10,7 @@ import yaml
 
 from tests.observability.local_prometheus import deployed_files, local_configuration
 
-JOBS = {"orchestrator", "pose", "normalize", "face", "agent", "triton", "training", "prometheus", "grafana"}
+JOBS = {"orchestrator", "pose", "normalize", "face", "agent", "triton", "web", "training", "prometheus", "grafana"}
 NOT_OURS = {"kube-state-metrics"}
 METRICS_PORT, TRITON_METRICS_PORT, GRAFANA_PORT = 9464, 8002, 3000
 
@@ -40,6 +40,7 @@ def test_every_process_is_scraped(config: dict, asked: dict[str, tuple[str, int]
     assert {job["job_name"] for job in config["scrape_configs"]} == JOBS | NOT_OURS
     assert asked == {
         "orchestrator": ("orchestrator-pods", METRICS_PORT),
+        "web": ("web-pods", METRICS_PORT),
         "pose": ("pose", METRICS_PORT),
         "normalize": ("normalize", METRICS_PORT),
         "face": ("face", METRICS_PORT),

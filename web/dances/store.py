@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from serving.errors import BadSettings
+from serving.observability import logs
 from web.access.refusals import Refused
 from web.access.visitors import Visitor
 from web.dances.dance import (
@@ -141,6 +142,8 @@ class DanceStore:
             return
         self.change(dance, state=state, word=word, text=text, ended_s=self.clock())
         ENDED.labels(dance.record.kind.value, state.value).inc()
+        facts = logs.facts(dance=dance.record.id, kind=dance.record.kind, state=state, word=word)
+        _log.info("a dance ended", extra=facts)
         done = {SPOOL_FILE, BACKGROUND_FILE, *((SOURCE_FILE,) if dance.record.kind is Kind.RECORDING else ())}
         all_of_them = state is not State.DONE
         await asyncio.to_thread(

@@ -16,6 +16,7 @@ const $ = id => document.getElementById(id);
 const page = {
   config: null, tables: null, actors: [], actor: null, dance: null, dances: null, stage: null, recorder: null,
   background: null, // a picture's bytes
+  way: null, // where the pose is found, and why
 };
 const numbers = new Numbers({rates: $('rates'), stages: $('stages'), rate: $('rate')});
 let last = {key: 'loading', values: {}, bad: false}; // what the status says, to say it again in another language
@@ -38,7 +39,7 @@ async function begin() {
   if (page.config.needs_token) await signIn(() => read('api/actors'));
   page.tables = await read('api/skeleton');
   page.stage = new Stage({source: $('source'), skeleton: $('skeleton'), actor: $('actor')}, page.tables);
-  page.dances = new Dances({section: $('mine'), list: $('dances')}, page.stage, page.tables, {error: complain, follow: followDance});
+  page.dances = new Dances({section: $('mine'), list: $('dances'), kept: $('kept')}, page.stage, page.tables, {error: complain, follow: followDance});
   await loadActors();
   restoreChoices();
   await offerSamples();
@@ -131,8 +132,12 @@ async function record() {
     }
   } catch (error) { complain(error); }
   button.disabled = !page.dance;
-  button.setAttribute('aria-pressed', String(Boolean(page.recorder)));
-  button.textContent = t(page.recorder ? 'record_stop' : 'record');
+  showRecording();
+}
+
+function showRecording() {
+  $('record').setAttribute('aria-pressed', String(Boolean(page.recorder)));
+  $('record').textContent = t(page.recorder ? 'record_stop' : 'record');
 }
 
 async function endRecording() {
@@ -285,6 +290,7 @@ function connection(state, word) {
 }
 
 function tellWay(name, reason) {
+  page.way = [name, reason];
   const here = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname) && page.config.server_is_here;
   $('privacy').textContent = t(name === 'browser' ? 'stays_here' : here ? 'frames_stay_here' : 'frames_are_sent');
   $('privacy').title = t(`way_${['chosen', 'fast_enough', 'trying', 'faster', 'no_faster', 'starting'].includes(reason) ? reason : 'failed'}`);
@@ -308,6 +314,8 @@ function listen() {
     offerSamples();
     listCameras();
     page.dances.show();
+    if (page.dance && page.way) tellWay(...page.way);
+    showRecording();
   });
   $('start-camera').addEventListener('click', startCamera);
   $('record').addEventListener('click', record);

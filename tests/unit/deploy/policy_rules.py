@@ -9,6 +9,7 @@ from orchestrator.settings import OrchestratorSettings
 from tests.unit.deploy.manifests import NAME_LABEL, Document, of_kind, pods
 from tests.unit.deploy.settings_rules import processes
 from tests.unit.deploy.wiring_rules import NAMES
+from web.settings import WebSettings
 
 ANYBODY: Final = "anybody"
 ANY_PORT: Final = 0
@@ -16,9 +17,12 @@ Edge = tuple[str, str, int]
 
 
 def pipeline(documents: list[Document]) -> set[Edge]:
-    """Return the edges of the picture in docs/ARCHITECTURE.md, from the orchestrator's settings."""
+    """Return the edges of the picture in docs/ARCHITECTURE.md, from the settings of the orchestrator and the page."""
     edges = {(ANYBODY, "orchestrator", 50050)}
     for _, _, settings in processes(documents):
+        if isinstance(settings, WebSettings):
+            name, _, port = settings.server.rpartition(":")
+            edges |= {(ANYBODY, "web", settings.port), ("web", name.partition(".")[0], int(port))}
         if isinstance(settings, OrchestratorSettings):
             for stage in ("pose", "normalize", "face", "agent", "triton"):
                 name, _, port = getattr(settings, f"{stage}_address").removeprefix("dns:///").rpartition(":")
@@ -77,7 +81,8 @@ def edges(documents: list[Document]) -> list[str]:
     scraped = scraping(documents)
     monitored = any(pod.name == "prometheus" for pod in pods(documents))
     wanted = pipeline(documents) | scraped | {("training", "training", ANY_PORT)}
-    faults = [f"no policy allows {edge} at its target" for edge in sorted(wanted - let_in)]
+    open_to_all = {(name, *edge[1:]) for edge in let_in if edge[0] == ANYBODY for name in NAMES}
+    faults = [f"no policy allows {edge} at its target" for edge in sorted(wanted - let_in - open_to_all)]
     faults += [f"a policy allows {edge} at its target without need" for edge in sorted(let_in - wanted)]
     wanted_out = {edge for edge in wanted if edge[0] in ours}
     faults += [f"no policy allows {edge} at its source" for edge in sorted(wanted_out - let_out)]

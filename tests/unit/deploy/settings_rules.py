@@ -20,6 +20,7 @@ from serving.process.settings import from_environment
 from serving.rpc.server import ServerSettings
 from tests.unit.deploy.manifests import NAMESPACE, ROOT, Document, Pod, environment, of_kind, pods
 from tests.unit.deploy.pod_rules import PREFIX
+from web.settings import WebSettings
 
 PROCESSES: Final[dict[str, tuple[type[ServerSettings], str]]] = {
     "services.pose": (PoseSettings, "POSE_"),
@@ -27,7 +28,10 @@ PROCESSES: Final[dict[str, tuple[type[ServerSettings], str]]] = {
     "services.face": (FaceSettings, "FACE_"),
     "services.generator": (GeneratorSettings, "GENERATOR_"),
     "orchestrator": (OrchestratorSettings, "ORCHESTRATOR_"),
+    "web": (WebSettings, "WEB_"),
 }
+WRITTEN: Final = {"data_folder": "data", "making_folder": "footage", "making_actors": "actors"}
+"""The volume of each folder that the page writes to."""
 _CLEAN_UP_SECONDS: Final = 5
 _OF_EVERYBODY: Final = {"HOME", "PATH", "MALLOC_ARENA_MAX", "OMP_WAIT_POLICY", "OMP_NUM_THREADS", "PYTHONUNBUFFERED"}
 _OF_TORCHRUN: Final = "PET_"
@@ -115,13 +119,15 @@ def files(documents: list[Document]) -> list[str]:
         mounts = {mount["mountPath"]: mount for mount in container.get("volumeMounts", [])}
         for name in _path_fields(type(settings)):
             path = getattr(settings, name)
-            if path is None or (name == "actors_root" and not path.is_absolute()):
+            if path is None or (name in ("actors_root", "making_actors") and not path.is_absolute()):
                 continue
             at = [mount for mount in mounts if PurePosixPath(str(path)).is_relative_to(mount)]
             if not at:
                 faults.append(f"{pod.where} {container['name']}: {name} {path} is not on a volume")
             elif name == "actors_root" and (mounts[at[0]]["name"] != "actors" or not mounts[at[0]].get("readOnly")):
                 faults.append(f"{pod.where} {container['name']}: {path} is not the volume of actors, read-only")
+            elif name in WRITTEN and (mounts[at[0]]["name"] != WRITTEN[name] or mounts[at[0]].get("readOnly")):
+                faults.append(f"{pod.where} {container['name']}: {path} is not the volume {WRITTEN[name]}, writable")
     return faults
 
 
@@ -155,11 +161,16 @@ def listening(documents: list[Document]) -> list[str]:
 
 
 def addresses(documents: list[Document]) -> list[str]:
-    """The orchestrator's addresses are ports of headless Services, so calls go to all replicas."""
+    """The orchestrator's addresses are ports of headless Services, so calls go to all replicas.
+
+    The page's is one of the orchestrator's Service, since each session opens a connection of its own.
+    """
     faults = []
     services = {service["metadata"]["name"]: service["spec"] for service in of_kind(documents, "Service")}
     certificates = {d["spec"]["secretName"]: d["spec"] for d in of_kind(documents, "Certificate")}
     for pod, _, settings in _accepted(documents):
+        if isinstance(settings, WebSettings):
+            faults += _page_faults(f"{pod.where}: {settings.server}", settings, services, certificates)
         if not isinstance(settings, OrchestratorSettings):
             continue
         for stage in ("pose", "normalize", "face", "agent", "triton"):
@@ -176,6 +187,24 @@ def addresses(documents: list[Document]) -> list[str]:
             name = address.removeprefix("dns:///").rpartition(":")[0]
             if settings.stage_ca is not None and name not in certificates[f"{found[1]}-tls"]["dnsNames"]:
                 faults.append(f"{pod.where}: no certificate of {found[1]} is for {name}")
+    return faults
+
+
+def _page_faults(
+    where: str, settings: WebSettings, services: dict[str, Document], certificates: dict[str, Document]
+) -> list[str]:
+    name, _, port = settings.server.rpartition(":")
+    if name != f"orchestrator.{NAMESPACE}.svc.cluster.local":
+        return [f"{where} is not the orchestrator's Service"]
+    faults = []
+    if int(port) not in {one["port"] for one in services["orchestrator"]["ports"]}:
+        faults.append(f"{where} has no such port")
+    if settings.server_ca is not None:
+        shown, own = certificates["orchestrator-tls"], certificates["web-tls"]
+        if name not in shown["dnsNames"]:
+            faults.append(f"{where}: the orchestrator's certificate is not for this name")
+        if shown["issuerRef"] != own["issuerRef"]:
+            faults.append(f"{where}: the authority beside the page's certificate is not that of the orchestrator's")
     return faults
 
 

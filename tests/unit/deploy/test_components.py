@@ -25,6 +25,7 @@ TOGETHER = (
     ("one-node", "cpu-only", "tls", "external-prometheus", "several-gpus"),
     ("autoscaled", "cpu-only", "tls"),
     ("two-cores", "tls", "external-prometheus"),
+    ("makes-actors", "one-node", "cpu-only", "tls"),
 )
 
 

@@ -9,6 +9,7 @@ from services.generator.settings import GeneratorSettings
 from serving.process import memory
 from tests.unit.deploy import pod_rules, policy_rules, settings_rules, wiring_rules
 from tests.unit.deploy.manifests import (
+    OVERLAYS,
     ROOT,
     deployment,
     files_below_deploy,
@@ -20,6 +21,8 @@ from tests.unit.deploy.manifests import (
 )
 from tests.unit.deploy.wiring_rules import NAMES
 from tests.unit.images.dockerfiles import Dockerfile
+from web.dances.clips import CHUNK_BYTES, PICTURE_BYTES
+from web.settings import WebSettings
 
 RULES = [
     pod_rules.restricted,
@@ -68,7 +71,7 @@ def test_separately_applied_files_satisfy_the_pod_rules(path):
 
 
 def test_every_process_is_deployed():
-    """The pipeline has five Deployments, each with the process that its name suggests."""
+    """The pipeline and its page have six Deployments, each with the process that its name suggests."""
     found = {(pod.name, settings_rules.module_of(c)) for pod in pods(deployment("deploy")) for c in pod.containers()}
     assert found >= {
         ("pose", "services.pose"),
@@ -76,6 +79,7 @@ def test_every_process_is_deployed():
         ("face", "services.face"),
         ("triton", "services.generator"),
         ("orchestrator", "orchestrator"),
+        ("web", "web"),
     }
 
 
@@ -145,15 +149,73 @@ def test_an_external_prometheus_replaces_ours():
 
 
 def test_tls_leaves_no_plaintext():
-    """Every server has a certificate, every stage verifies its callers, and no setting allows plaintext."""
+    """Every server has a certificate, every stage verifies its callers, and no setting allows plaintext.
+
+    Clients and the page's visitors show tokens.
+    """
     for _, _, settings in settings_rules.processes(deployment("tls")):
         assert settings.tls() is not None
         assert not settings.insecure
+        if isinstance(settings, WebSettings):
+            assert settings.access().tls is not None
+            assert settings.sign_in
+            continue
         if isinstance(settings, OrchestratorSettings):
             assert settings.stage_tls() is not None
             assert settings.tokens_file is not None
         else:
             assert settings.tls_client_ca is not None
+
+
+def test_the_page_is_reached_over_https():
+    """The Ingress checks the page's certificate, and lets the largest upload and a long session pass."""
+    documents = deployment("tls")
+    (ingress,) = of_kind(documents, "Ingress")
+    noted = {name.rpartition("/")[2]: value for name, value in ingress["metadata"]["annotations"].items()}
+    (certificate,) = [d["spec"] for d in of_kind(documents, "Certificate") if d["spec"]["secretName"] == "web-tls"]
+    assert (noted["backend-protocol"], noted["proxy-ssl-verify"], noted["ssl-redirect"]) == ("HTTPS", "on", "true")
+    assert noted["proxy-ssl-secret"] == f"everybody-dance/{certificate['secretName']}"
+    assert noted["proxy-ssl-name"] in certificate["dnsNames"]
+    assert int(noted["proxy-body-size"].removesuffix("m")) * 2**20 > max(CHUNK_BYTES, PICTURE_BYTES)
+    assert noted["proxy-read-timeout"] == noted["proxy-send-timeout"]
+    (rule,) = ingress["spec"]["rules"]
+    assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
+    (path,) = rule["http"]["paths"]
+    (service,) = [d for d in of_kind(documents, "Service") if d["metadata"]["name"] == "web"]
+    assert path["backend"]["service"] == {"name": "web", "port": {"name": service["spec"]["ports"][0]["name"]}}
+
+
+def test_visitors_make_actors_only_where_that_is_wanted():
+    """Everywhere else the page has no token for the API. The rights are those of people who submit trainings."""
+    for name in ["deploy", *overlays()]:
+        documents = deployment(name)
+        makes = [s.makes_actors for _, _, s in settings_rules.processes(documents) if isinstance(s, WebSettings)]
+        (page,) = [pod for pod in pods(documents) if pod.name == "web"]
+        bound = [d["roleRef"]["name"] for d in of_kind(documents, "RoleBinding") if _is_for(d, "web")]
+        wanted = name == "makes-actors"
+        assert set(makes) == {wanted}, name
+        assert page.spec["automountServiceAccountToken"] is wanted, name
+        assert bound == (["training-submitter"] if wanted else []), name
+
+
+def test_the_job_of_a_visitors_training_runs_the_deployed_image():
+    """Its name in the settings follows a registry as those of the pods do, and its paths are those of the Job."""
+    documents = deployment("makes-actors")
+    (settings, *_) = [s for _, _, s in settings_rules.processes(documents) if isinstance(s, WebSettings)]
+    (job,) = [pod for pod in pods(documents) if pod.where == "Job/train-me"]
+    (training,) = job.containers()
+    mounted = {mount["name"]: mount["mountPath"] for mount in training["volumeMounts"]}
+    assert settings.making_image == training["image"]
+    assert settings.making_namespace == job.workload["metadata"]["namespace"]
+    assert str(settings.making_actors) == mounted["actors"]
+    assert settings.makings_folder.is_relative_to(mounted["footage"])
+    assert (
+        f"WEB_MAKING_IMAGE: {training['image']}\n" in (OVERLAYS / "components/makes-actors/settings.yaml").read_text()
+    )
+
+
+def _is_for(binding, account: str) -> bool:
+    return any(subject["name"] == account for subject in binding["subjects"])
 
 
 def _name_of(document) -> str:

@@ -35,6 +35,7 @@ def at(document: Document, *path: str | int) -> Any:
 
 
 POSE, TRITON, ORCHESTRATOR = "Deployment/pose", "Deployment/triton", "Deployment/orchestrator"
+PAGE, PAGE_SETTINGS = "Deployment/web", "ConfigMap/web-settings"
 CASES: list[tuple[str, Callable, Break]] = [
     ("root", pod_rules.restricted, lambda d: spec_of(d(POSE))["securityContext"].pop("runAsNonRoot")),
     ("seccomp", pod_rules.restricted, lambda d: spec_of(d(POSE))["securityContext"].pop("seccompProfile")),
@@ -119,6 +120,20 @@ CASES: list[tuple[str, Callable, Break]] = [
         ),
     ),
     ("one address", settings_rules.addresses, lambda d: d("Service/pose")["spec"].pop("clusterIP")),
+    (
+        "page's address",
+        settings_rules.addresses,
+        lambda d: d(PAGE_SETTINGS)["data"].update(WEB_SERVER="face.everybody-dance.svc.cluster.local:50050"),
+    ),
+    (
+        "page's port",
+        settings_rules.addresses,
+        lambda d: d(PAGE_SETTINGS)["data"].update(WEB_SERVER="orchestrator.everybody-dance.svc.cluster.local:50051"),
+    ),
+    ("page's data", settings_rules.files, lambda d: d(PAGE_SETTINGS)["data"].update(WEB_DATA_FOLDER="/tmp/data")),
+    ("page's liveness", wiring_rules.probes, lambda d: first(d(PAGE))["livenessProbe"]["grpc"].pop("service")),
+    ("page's way", policy_rules.edges, lambda d: d("NetworkPolicy/web")["spec"].pop("egress")),
+    ("page's door", policy_rules.edges, lambda d: d("NetworkPolicy/web")["spec"]["ingress"].pop(0)),
     ("module", settings_rules.commands, lambda d: first(d(POSE)).update(command=["python", "-m", "services.poses"])),
     ("folder", settings_rules.files, lambda d: d("ConfigMap/face-settings")["data"].update(FACE_ACTORS_ROOT="/actor")),
     (

@@ -24,7 +24,7 @@ from tests.unit.deploy.manifests import (
 NEEDED: Final = {"orchestrator-tokens"}
 """The user's Secrets that pods need to start; only overlays/tls has any."""
 NAMES: Final = {
-    "pose", "normalize", "face", "triton", "orchestrator", "training", "prometheus", "grafana",
+    "pose", "normalize", "face", "triton", "orchestrator", "web", "training", "prometheus", "grafana",
 }  # fmt: skip
 _ELSEWHERE: Final = {"gpu-operator", "kube-system", "monitoring", "keda"}
 
@@ -117,10 +117,10 @@ def probes(documents: list[Document]) -> list[str]:
                 for kind in ("startupProbe", "readinessProbe", "livenessProbe")
                 if kind not in container
             ]
-            if container["name"] in ("orchestrator", "agent"):
+            if container["name"] in ("orchestrator", "agent", "web"):
                 asked = container.get("livenessProbe", {}).get("grpc", {}).get("service", "")
                 if asked != LIVE:
-                    faults.append(f"{where}: would be restarted because a stage or Triton is unavailable")
+                    faults.append(f"{where}: would be restarted because another process is unavailable")
     return faults
 
 

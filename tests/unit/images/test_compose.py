@@ -89,6 +89,17 @@ def test_the_orchestrator_finds_each_stage(root: Path, compose: dict[str, Any], 
             assert port in ports[called], f"{variable} {address}"
 
 
+def test_the_page_finds_the_orchestrator(root: Path, compose: dict[str, Any]):
+    """The page is on a network with the orchestrator and not with the stages, and its files are on a volume."""
+    services = compose["services"]
+    name, _, port = services["web"]["environment"]["WEB_SERVER"].rpartition(":")
+    assert port in Dockerfile(root, name).all("EXPOSE")[0].split()
+    assert services["web"]["networks"] == ["clients"]
+    assert "clients" in services[name]["networks"]
+    assert services["web"]["volumes"] == [f"web:{Dockerfile(root, 'web').environment['WEB_DATA_FOLDER']}"]
+    assert "web" in compose["volumes"]
+
+
 def test_a_cpu_is_the_default(root: Path, compose: dict[str, Any]):
     """`docker compose up` reads the CPU profile from .env; each profile has one Triton."""
     assert "COMPOSE_PROFILES=cpu" in (root / ".env").read_text().splitlines()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from client.cluster import job_template
 from orchestrator.settings import OrchestratorSettings
 from scripts.images import EXTRAS
 from services.face.settings import FaceSettings
@@ -19,6 +20,9 @@ from services.pose.settings import PoseSettings
 from serving.process.settings import from_environment
 from serving.rpc.server import VERSION
 from tests.unit.images.dockerfiles import Dockerfile, imported_files
+from web.browser_pose import bundle
+from web.dances.clips import sample_dances
+from web.settings import WebSettings
 
 ENTRIES = {
     "pose": "services.pose.__main__",
@@ -29,6 +33,7 @@ ENTRIES = {
     "triton": "services.generator.model",
     "triton-cpu": "services.generator.__main__",
     "training": "training.__main__",
+    "web": "web.__main__",
 }
 SETTINGS = {
     "pose": (PoseSettings, "POSE_", 50052),
@@ -37,6 +42,7 @@ SETTINGS = {
     "orchestrator": (OrchestratorSettings, "ORCHESTRATOR_", 50050),
     "agent": (GeneratorSettings, "GENERATOR_", 50055),
     "triton-cpu": (GeneratorSettings, "GENERATOR_", 50055),
+    "web": (WebSettings, "WEB_", 8080),
 }
 
 
@@ -74,8 +80,11 @@ def test_only_what_the_process_needs_is_installed_in_tested_versions(root: Path,
 
 def test_an_image_has_mediapipes_networks_without_its_wheel(root: Path, name: str, dockerfile: Dockerfile):
     """Images that estimate poses copy exactly the files that the engine reads, and the licence; none has the wheel."""
-    networks = [rest for rest in dockerfile.all("COPY") if rest.startswith("--from=networks ")]
-    if name not in ("pose", "training"):
+    networks = [rest for rest in dockerfile.all("COPY") if "networks " in rest]
+    if name == "web":  # its visitors' browsers estimate
+        folder = "/opt/venv/lib/python3.11/site-packages/mediapipe"
+        assert networks == [f"--from=browser-networks /browser-networks {folder}"]
+    elif name not in ("pose", "training"):
         assert not networks
     else:
         assert networks == ["--from=networks /networks /opt/venv/lib/python3.11/site-packages/mediapipe"]
@@ -88,6 +97,19 @@ def test_an_image_has_mediapipes_networks_without_its_wheel(root: Path, name: st
     for extra in wanted:
         wanted += [other for one in extras[extra] for other in re.findall(r"everybody-dance\[(\w+)\]", one)]
     assert not any(one.startswith(("mediapipe", "opencv-contrib")) for extra in wanted for one in extras[extra])
+
+
+def test_the_page_has_all_its_files(root: Path):
+    """Its image has every static file, the pose finder's program, the sample dances and the Job that trains."""
+    dockerfile = Dockerfile(root, "web")
+    wanted = [bundle.FOLDER / name for name in bundle.PROGRAM]
+    wanted += [job_template.TEMPLATE, *(sample.path for sample in sample_dances().values())]
+    wanted += [path for path in (root / "web" / "page").rglob("*") if path.is_file()]
+    ignored = re.compile(r"(^|/)(README\.md|Dockerfile[^/]*|[^/]*\.pyc)$")
+    for path in wanted:
+        name = path.relative_to(root).as_posix()
+        assert any(name == source or name.startswith(f"{source}/") for source in dockerfile.copied), name
+        assert not ignored.search(name) or path.name == "README.md", name
 
 
 def test_browsers_get_exactly_the_networks_that_they_read(root: Path):

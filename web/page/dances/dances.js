@@ -1,7 +1,8 @@
 // Clips danced whole by the server: uploaded, followed, played; they go on without the page.
 import {ApiError, ask, read, send, upload} from '../api.js';
 import {joints, parts} from '../live/wire.js';
-import {isActive, showDances} from './list.js';
+import {t} from '../words.js';
+import {inWords, isActive, showDances} from './list.js';
 import {play} from './player.js';
 
 const POLL_MS = 1000, PREVIEW_MS = 200, IDLE_MS = 15_000;
@@ -13,7 +14,7 @@ export class Dances {
   #previewing = false;
 
   /**
-   * elements: {section, list, kept}. on: {error(error), follow(dance | null)}; follow is called when the stage begins
+   * elements: {section, list, kept}; kept: where it says when they are deleted. on: {error(error), follow(dance | null)}; follow is called when the stage begins
    * to show a dance, and with null when it no longer does.
    */
   constructor(elements, stage, tables, on) {
@@ -66,7 +67,8 @@ export class Dances {
 
   /** Show the list again, in another language for example. */
   show() {
-    const {section, list} = this.#elements;
+    const {section, list, kept} = this.#elements;
+    kept.textContent = this.#limits ? t('kept', {time: inWords(this.#limits.kept_seconds)}) : '';
     section.hidden = this.#dances.length === 0;
     showDances(list, this.#dances, this.#uploads, {
       play: dance => play(dance, this.#tables),

@@ -81,7 +81,7 @@ export function title(dance) {
 function progress(dance, uploaded) {
   const {state, done, of, measured} = dance;
   const counted = (key, value) => {
-    const left = dance.seconds_left === null ? '' : t('time_left', {time: time(dance.seconds_left)});
+    const left = dance.seconds_left === null ? '' : t('time_left', {time: inWords(dance.seconds_left)});
     const rate = state === 'dancing' && dance.rate_hz ? t('at_rate', {n: number(dance.rate_hz, 1)}) : '';
     const text = [t(key, {done: number(value), of: of ? number(of) : '?'}), rate, left].filter(Boolean).join(' · ');
     return {text, part: of ? value / of : null};
@@ -99,7 +99,7 @@ function progress(dance, uploaded) {
     case 'dancing': return dance.word ? {text: sentence(dance.word, dance.text), part: of ? done / of : null} : counted('dancing_frames', done ?? 0);
     case 'finishing': return counted('finishing', done ?? 0);
     case 'failed': return {text: sentence(dance.word, dance.text)};
-    case 'done': return {text: t('done', {seconds: number(dance.result?.seconds ?? 0, 1), time: time(dance.deletes_in_seconds ?? 0)})};
+    case 'done': return {text: t('done', {seconds: number(dance.result?.seconds ?? 0, 1), time: inWords(dance.deletes_in_seconds ?? 0)})};
     default: return {text: t(`state_${state}`)};
   }
 }
@@ -111,6 +111,7 @@ function remarks(dance) {
   return [...again, ...counted, ...(dance.notes ?? [])].join(' ');
 }
 
-function time(seconds) {
+/** Return a length of time for people. */
+export function inWords(seconds) {
   return seconds < 90 ? t('seconds', {n: Math.max(1, Math.round(seconds))}) : t('minutes', {n: Math.round(seconds / 60)});
 }

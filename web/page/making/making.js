@@ -10,9 +10,9 @@ const POLL_MS = 1000;
 
 export class Making {
   #dialog; #video; #tables; #onActor; #cameraId;
-  #offer = null; #making = null; #film = null; #timer = 0; #versions = 0; #shown = '';
+  #offer = null; #making = null; #film = null; #timer = 0; #versions = 0; #shown = ''; #actors = new Set();
 
-  /** dialog: where it happens. onActor: called with the id when a version of the actor is published. */
+  /** dialog: where it happens. onActor: called with the id when an actor has a new version, or is gone. */
   constructor(dialog, video, tables, cameraId, onActor) {
     this.#dialog = dialog;
     this.#video = video;
@@ -25,6 +25,7 @@ export class Making {
   /** Open the dialog where the visitor left it: at the beginning, or at a making that has not ended. */
   async open() {
     this.#offer = await read('api/makings');
+    this.#actors = new Set((await read('api/actors')).actors.map(each => each.actor));
     this.#making = this.#offer.makings.find(each => !['done', 'cancelled'].includes(each.state)) ?? null;
     this.#shown = '';
     this.#dialog.showModal();
@@ -81,8 +82,30 @@ export class Making {
     const name = field('making_name', 'text'), remove = check('making_delete', true), next = button('next');
     next.addEventListener('click', () => this.#attempt(() =>
       send('api/makings', {name: name.input.value.trim(), delete_footage: remove.input.checked})));
-    this.#draw(make('p', 'making_intro'), name.label, remove.label, next);
+    this.#draw(make('p', 'making_intro'), name.label, remove.label, this.#mine(), next);
     name.input.focus();
+  }
+
+  // The visitor's own actors, each with a button that withdraws the consent.
+  #mine() {
+    const list = make('ul');
+    list.className = 'actors';
+    const made = new Set(this.#offer.makings.filter(each => each.versions.length).map(each => each.actor));
+    for (const actor of [...made].filter(each => this.#actors.has(each))) {
+      const item = make('li'), withdraw = button('withdraw');
+      item.append(Object.assign(make('span'), {textContent: actor}), withdraw);
+      withdraw.setAttribute('aria-label', t('withdraw_actor', {actor}));
+      withdraw.addEventListener('click', async () => {
+        if (!confirm(t('withdraw_sure', {actor}))) return;
+        try {
+          await ask(`api/makings/actors/${encodeURIComponent(actor)}`, {method: 'DELETE'});
+          item.remove();
+          this.#onActor(actor);
+        } catch (error) { this.#wrong(error); }
+      });
+      list.append(item);
+    }
+    return list;
   }
 
   #askConsent() {

@@ -30,7 +30,7 @@ export const training = {
     bar.setAttribute('aria-label', text);
     if (making.preview && picture.dataset.number !== String(making.preview)) {
       picture.dataset.number = making.preview;
-      picture.src = `api/makings/${making.id}/preview?number=${making.preview}`;
+      picture.src = `api/makings/${making.id}/preview?after=${making.preview - 1}`;
       picture.alt = t('making_preview');
       picture.hidden = false;
     }
