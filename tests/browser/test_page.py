@@ -125,6 +125,7 @@ async def test_a_dance_begins_once_the_whole_body_is_seen(quick_page: str, visit
     await expect(dance.page.locator("#start-camera")).to_be_enabled()
 
 
+@pytest.mark.slow
 async def test_the_way_changes_in_the_middle_of_a_dance(quick_page: str, visits: Visits) -> None:
     """The dance goes on with the camera's pictures, and the page says that they are sent."""
     dance = await _open(visits, quick_page)
@@ -136,6 +137,7 @@ async def test_the_way_changes_in_the_middle_of_a_dance(quick_page: str, visits:
     await dance.next_shown(2)
 
 
+@pytest.mark.slow
 async def test_an_unplugged_camera_ends_the_dance_in_words(quick_page: str, visits: Visits) -> None:
     """The page says that the camera is gone, shows no old picture as if it were new, and can begin again."""
     dance = await _open(visits, quick_page)
@@ -160,6 +162,7 @@ async def test_a_broken_pose_is_refused_in_words(quick_page: str, visits: Visits
     await dance.says("why_bad_frame")
 
 
+@pytest.mark.slow
 async def test_an_oversized_message_is_refused_in_words(quick_stack: Stack, visits: Visits) -> None:
     """A picture above the gateway's limit ends its session; the page says what to do."""
     async with gateway_of(quick_stack.address, max_message_bytes=4096) as address:
