@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-OURS = ("client", "motion", "orchestrator", "serving", "services", "training", "video")
+OURS = ("client", "motion", "orchestrator", "serving", "services", "training", "video", "web")
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 
 
@@ -20,8 +20,8 @@ def quotes() -> list[str]:
 
 @pytest.fixture(scope="module")
 def messages(root: Path) -> str:
-    """All string literals in the source, with adjacent ones joined, and the install script."""
-    texts = [(root / "scripts" / "install.sh").read_text()]
+    """All string literals in the source, with adjacent ones joined, the install script, and the page's words."""
+    texts = [(root / "scripts" / "install.sh").read_text(), (root / "web" / "page" / "words" / "en.js").read_text()]
     for path in (path for package in OURS for path in sorted((root / package).rglob("*.py"))):
         constants = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
         texts.extend(node.value for node in constants if isinstance(node.value, str))
