@@ -38,7 +38,7 @@ def words_of(language: str) -> Words:
     return found
 
 
-def sentence(key: str, language: str = "en", **values: object) -> str:
+def sentence(key: str, language: str = "en", /, **values: object) -> str:
     """Return a sentence without plural forms, with `{name}` replaced by `values`."""
     return words_of(language)[key][""].format(**values)
 
