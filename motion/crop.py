@@ -198,6 +198,16 @@ def resized(picture: NDArray[np.uint8], width_px: int, height_px: int) -> NDArra
     return np.asarray(cv2.resize(picture, (width_px, height_px), interpolation=method), dtype=np.uint8)
 
 
+def shrunk(picture: Picture, longer_side_px: int) -> Picture:
+    """Return `picture`, shrunk to a longer side of `longer_side_px` if it is larger."""
+    height_px, width_px = picture.shape[:2]
+    scale = longer_side_px / max(width_px, height_px)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def overlap(start_px: int, length_px: int, size_px: int) -> tuple[slice, slice]:
     """Return the part of a span that is on an axis of size_px: as a slice of the axis, and as a slice of the span.
 

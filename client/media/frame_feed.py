@@ -9,10 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
-import numpy as np
-
 from client.connection.types import SentFrame
+from motion.crop import shrunk
 from motion.frame import Frame, Picture, PictureEncoding
 from serving.pictures.codec import encode_picture
 from video.reader import SourceFrame
@@ -95,13 +93,3 @@ class FileFeed:
     def _hand_out(self, source: SourceFrame, frame: SentFrame, pixels: Picture) -> SentFrame:
         self.in_flight.append(Shot(source.index, source.pts, pixels if self._options.keep_pixels else None))
         return frame
-
-
-def shrunk(pixels: Picture, max_side_px: int) -> Picture:
-    """Return `pixels`, shrunk to a long side of `max_side_px` if it is larger."""
-    height_px, width_px = pixels.shape[:2]
-    scale = max_side_px / max(width_px, height_px)
-    if scale >= 1:
-        return pixels
-    size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from client.errors import UsageError
-from client.media.frame_feed import FeedOptions, FileFeed, shrunk
+from client.media.frame_feed import FeedOptions, FileFeed
 from client.media.keypoints_source import GivenFacts, KeypointsFeed, KeypointsReader, drawn, followed_frames
+from motion.crop import shrunk
 from motion.frame import Picture
 from motion.keypoint_files.folder import is_keypoints
 from motion.keypoint_files.openpose_json import shrunk_size

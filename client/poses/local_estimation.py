@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from client.errors import UsageError
-from client.media.frame_feed import JPEG_QUALITY, shrunk
+from client.media.frame_feed import JPEG_QUALITY
 from client.poses.dancer_estimator import DancerEstimator, opened_backends
 from client.poses.scores import FoundPeople
+from motion.crop import shrunk
 from motion.frame import FrameSize, Picture, PictureEncoding
 from motion.people.dancer_choice import DancerChoice
 from motion.pose_choice import PoseBackend, PoseDetail

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 import cv2
-import numpy as np
 
+from motion.crop import shrunk
 from motion.documents import check_size, read_bounded
 from motion.frame import Picture
 from serving.process.atomic_files import written_whole
@@ -48,22 +48,13 @@ def write_preview(path: Path, pictures: Sequence[Picture], frames_per_second: fl
         raise ValueError(f"a moving preview needs at least two pictures, got {len(pictures)}")
     for longer_side_px, quality in _SMALLER_AND_SMALLER:
         moving = cv2.Animation()
-        moving.frames = [_shrunk(picture, longer_side_px)[..., ::-1].copy() for picture in pictures]
+        moving.frames = [shrunk(picture, longer_side_px)[..., ::-1].copy() for picture in pictures]
         moving.durations = [round(1000 / frames_per_second)] * len(pictures)
         with written_whole(path) as partial:
             if not cv2.imwriteanimation(str(partial), moving, [cv2.IMWRITE_WEBP_QUALITY, quality]):
                 raise OSError(f"cannot encode {path.name}")
         if path.stat().st_size <= _WANTED_BYTES:
             return
-
-
-def _shrunk(picture: Picture, longer_side_px: int) -> Picture:
-    height_px, width_px = picture.shape[:2]
-    scale = longer_side_px / max(width_px, height_px)
-    if scale >= 1:
-        return picture
-    size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def has_preview(folder: Path) -> bool:

@@ -15,9 +15,9 @@ from client.connection.messages import listing_from_proto
 from client.connection.session import DanceClient
 from client.connection.types import Answer, PosedFrame, TransferOptions
 from client.errors import ServerError, server_errors
-from client.media.frame_feed import shrunk
 from client.transfer.report import TransferReport
 from motion import skeleton
+from motion.crop import shrunk
 from motion.frame import EncodedPicture, Frame, FrameSize, NoPictureReason, PictureEncoding, StageTime
 from motion.pose import Pose
 from serving.errors import UnreadableVideo
