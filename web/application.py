@@ -56,8 +56,12 @@ def application(parts: Parts) -> Starlette:
         return JSONResponse(parts.config())
 
     async def visit(request: Request) -> Response:
-        """Begin a visit; a token is accepted if the orchestrator accepts it."""
-        token = _bearer_token(request)
+        """Begin a visit; a token is accepted if the orchestrator accepts it.
+
+        Without sign-in, tokens are ignored: an orchestrator that checks none accepts all, and a visitor could take a
+        new one for each request, to be counted as another user.
+        """
+        token = _bearer_token(request) if parts.visitors.needs_token else ""
         if token:
             async with parts.orchestrator.client_for(token) as client:
                 await client.actors()  # raises UNAUTHENTICATED for a token that is not valid

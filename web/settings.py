@@ -38,7 +38,7 @@ class WebSettings(ServerSettings):
     """Every visitor signs in with a token of the orchestrator, which is passed on with that visitor's calls."""
     origins: str = ""
     """More origins that may use the page's interface, comma-separated, such as https://dance.example; the page's own
-    always may."""
+    may, though over plain HTTP only as localhost or an address in numbers."""
     trusted_proxies: str = ""
     """Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks, comma-separated."""
     ticket_seconds: FinitePositive = 30.0
@@ -47,7 +47,7 @@ class WebSettings(ServerSettings):
     max_live_sessions: AtLeastOne = 8
     """Live sessions at the same time; more are refused."""
     max_live_sessions_per_user: AtLeastOne = 2
-    """The same for each user: the owner of a token, otherwise an address."""
+    """The same for each user: a token, otherwise an address."""
     max_message_bytes: AtLeastOne = 2 * 2**20
     """Of one WebSocket message; a larger one ends its session. A camera's frame as a JPEG takes 20 to 100 kB."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,7 +31,7 @@ _READS: Final = ("GET", "HEAD", "OPTIONS")
 
 
 class SecurityHeaders:
-    """Adds the security headers to every response; over HTTPS also Strict-Transport-Security."""
+    """Adds the security headers to every response; over HTTPS, under a name, also Strict-Transport-Security."""
 
     def __init__(self, application: ASGIApp) -> None:
         self._application = application
@@ -42,7 +42,8 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers[name] = value
-                if scope.get("scheme") == "https":
+                # A browser would apply it to all ports of localhost, also to other programs without a certificate.
+                if scope.get("scheme") == "https" and not _is_safe_host(Headers(scope=scope).get("host", "")):
                     headers["strict-transport-security"] = _ONE_YEAR
                 if "cache-control" not in headers:
                     headers["cache-control"] = "no-store" if scope["path"].startswith("/api/") else "no-cache"
@@ -56,30 +57,51 @@ class OriginCheck:
 
     A WebSocket, and a request that changes something, must come from the page's own origin or from one of `allowed`.
     Reading needs no check, because a browser does not show the answer to another site.
+
+    Over plain HTTP, another site can let its own name point to this machine, and is then the page's origin for the
+    browser. So the interface is served only under names that nobody else can choose: localhost, an address in numbers,
+    and the hosts of `allowed`. Over HTTPS the certificate makes sure of that.
     """
 
     def __init__(self, application: ASGIApp, allowed: Collection[str]) -> None:
         self._application = application
         self._allowed = frozenset(allowed)
+        self._hosts = frozenset(origin.partition("://")[2] for origin in allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        checked = scope["type"] == "websocket" or (scope["type"] == "http" and scope["method"] not in _READS)
-        if not checked or self._may_ask(scope):
+        if scope["type"] not in ("http", "websocket"):
             await self._application(scope, receive, send)
             return
-        if scope["type"] == "websocket":
-            REFUSALS.labels("origin").inc()
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._application(scope, receive, send)
+        elif scope["type"] == "websocket":
+            REFUSALS.labels(refusal.word).inc()
             await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "origin"})
-            return
-        refusal = Refused(403, "origin", "This request comes from another site's page: open this page itself.")
-        await refusal_response(refusal)(scope, receive, send)
+            await send({"type": "websocket.close", "code": 1008, "reason": refusal.word})
+        else:
+            await refusal_response(refusal)(scope, receive, send)
 
-    def _may_ask(self, scope: Scope) -> bool:
+    def _refusal(self, scope: Scope) -> Refused | None:
         headers = Headers(scope=scope)
-        origin = headers.get("origin", "")
-        if origin in self._allowed:
-            return True
-        parts = urlsplit(origin)
+        host, origin = headers.get("host", ""), headers.get("origin", "")
         secure = scope["scheme"] in ("https", "wss")
-        return parts.scheme == ("https" if secure else "http") and parts.netloc == headers.get("host", "")
+        if scope["path"].startswith("/api/") and not (secure or host in self._hosts or _is_safe_host(host)):
+            text = f"The page is not served as {host!r}: open it as localhost, or add its origin to WEB_ORIGINS."
+            return Refused(403, "host", text)
+        checked = scope["type"] == "websocket" or scope["method"] not in _READS
+        if not checked or origin in self._allowed or (host and origin == f"{'https' if secure else 'http'}://{host}"):
+            return None
+        return Refused(403, "origin", "This request comes from another site's page: open this page itself.")
+
+
+def _is_safe_host(host: str) -> bool:
+    """Whether a Host header, with or without a port, names no host that a stranger can let point here."""
+    name = host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True

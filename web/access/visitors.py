@@ -7,7 +7,8 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from starlette.requests import HTTPConnection
@@ -19,6 +20,7 @@ COOKIE: Final = "dance_visitor"
 _COOKIE_SECONDS: Final = 30 * 24 * 3600
 _MOST_SIGNED_IN: Final = 10_000
 _DIGITS: Final = 32
+_IPV6_HOST_BITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +28,13 @@ class Visitor:
     """One browser.
 
     id: 32 hex digits, the name of what the visitor owns. It is a hash of the cookie, so that a folder's name does not
-    reveal the cookie. limits_key: who is counted for per-user limits: the owner of the token, otherwise the
-    browser's address, since a browser can drop its cookie. token: passed on to the orchestrator; "" without sign-in.
+    reveal the cookie. limits_key: who is counted for per-user limits: the token, otherwise the browser's address, since
+    a browser can drop its cookie. token: passed on to the orchestrator; "" without sign-in.
     """
 
     id: str
     limits_key: str
-    token: str = ""
+    token: str = field(default="", repr=False)
 
 
 class Visitors:
@@ -105,7 +107,20 @@ class Visitors:
 def _limits_key(connection: HTTPConnection, token: str) -> str:
     if token:
         return "token:" + _hashed(token)
-    return "address:" + (connection.client.host if connection.client is not None else "unknown")
+    return "address:" + ("unknown" if connection.client is None else _network(connection.client.host))
+
+
+def _network(address: str) -> str:
+    """Return an address; of IPv6 only the first half: one machine can choose the other half as it likes."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Address(int(parsed) >> _IPV6_HOST_BITS << _IPV6_HOST_BITS)) + "/64"
 
 
 def _is_cookie(text: str) -> bool:

@@ -81,11 +81,11 @@ DANCE
     the server's remarks. `notes` are the reader's sentences about the clip. `began_again`: how often a restarted
     server could not go on and the dance began from its first frame.
 
-Codes of refusals: no_such_dance 404, no_such_sample 404, bad_request 400, bad_background 400, no_such_actor 404,
-wrong_offset 409, wrong_state 409, not_ready 409, too_many_dances 429, clip_too_large 413, chunk_too_large 413,
-picture_too_large 413, not_a_video 415, not_a_picture 415, no_room 507. Words of failed dances: not_a_video,
-unreadable_clip, clip_too_long, clip_too_big (its side), unreadable_background, nothing_to_dance (no picture came),
-no_body, refused (by the server), server_gone, too_much (its result), no_room, unreadable_sound, internal.
+Codes of refusals: no_such_dance 404, no_such_sample 404, bad_request 400, bad_background 400, no_wardrobe 400,
+no_such_actor 404, wrong_offset 409, wrong_state 409, not_ready 409, too_many_dances 429, clip_too_large 413,
+chunk_too_large 413, picture_too_large 413, not_a_video 415, not_a_picture 415, no_room 507. Words of failed dances:
+not_a_video, unreadable_clip, clip_too_long, clip_too_big (its side), unreadable_background, nothing_to_dance (no
+picture came), no_body, refused (by the server), server_gone, no_room, unreadable_sound, internal.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ class _Handlers:
         if not wanted:
             raise Refused(404, "no_such_actor", f"There is no actor {wish['actor']!r} in version {wish['version']}.")
         if wish["place"].kind != "own" and all(actor.wardrobe is None for actor in wanted):
-            raise Refused(400, "bad_background", "This actor has no wardrobe and cannot leave its own place.")
+            raise Refused(400, "no_wardrobe", "This actor has no wardrobe and cannot leave its own place.")
 
     async def shown(self, request: Request) -> Response:
         return self._answer(self._dance(request))

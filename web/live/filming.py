@@ -21,7 +21,7 @@ from motion.frame import FrameSize
 from motion.pose import Pose
 from web.access.refusals import Refused
 from web.access.visitors import Visitor
-from web.live.messages import frame_from
+from web.live.messages import frame_from, said_in
 
 _SILENT_SECONDS: Final = 60.0
 
@@ -50,7 +50,7 @@ FindFilming = Callable[[Visitor, str], Awaitable[Filming]]
 def making_wish(text: str) -> tuple[object, str] | None:
     """Return the ticket and the making of a first message that films; None for one that dances. Raises Refused 400."""
     try:
-        said = json.loads(text)
+        said = said_in(text)
     except ValueError:
         return None  # `opening` refuses it
     if not isinstance(said, dict) or "film" not in said:
@@ -100,7 +100,7 @@ async def film(socket: WebSocket, filming: Filming, stopped: asyncio.Event) -> s
 
 def _step(text: str) -> str:
     try:
-        step = json.loads(text)["step"]
+        step = said_in(text)["step"]
         if isinstance(step, str):
             return step
     except (ValueError, KeyError, TypeError):

@@ -31,6 +31,7 @@ import numpy as np
 
 from client.connection.types import Accepted, Answer, PosedFrame, SentFrame, TransferOptions
 from motion import skeleton
+from motion.documents import parsed
 from motion.frame import EncodedPicture, Frame, FrameSize, PictureEncoding
 from motion.pose import MAX_POSITION_PX, Pose
 from motion.pose_choice import PoseDetail
@@ -81,12 +82,17 @@ class Opening:
         )
 
 
+def said_in(text: str) -> Any:
+    """Return the value of a page's text message. Raises ValueError for a long one, and one that is no JSON."""
+    if len(text) > _MOST_CONFIG_CHARACTERS:
+        raise ValueError(f"it has more than {_MOST_CONFIG_CHARACTERS} characters")
+    return parsed(text)
+
+
 def opening(text: str) -> Opening:
     """Parse the first message. Raises Refused 400, naming what is wrong."""
     try:
-        if len(text) > _MOST_CONFIG_CHARACTERS:
-            raise ValueError(f"it has more than {_MOST_CONFIG_CHARACTERS} characters")
-        said = json.loads(text)
+        said = said_in(text)
         if not isinstance(said, dict):
             raise ValueError("it is not an object")
         sends = said.get("sends")
@@ -110,7 +116,7 @@ def opening(text: str) -> Opening:
 def recording_wish(text: str) -> str | None:
     """Parse `{"record": ID}`; None for `{"record": null}`. Raises Refused 400 for any other text."""
     try:
-        said = json.loads(text[:_MOST_CONFIG_CHARACTERS])
+        said = said_in(text)
         wanted = said["record"]
         if len(said) == 1 and (wanted is None or isinstance(wanted, str)):
             return wanted

@@ -131,6 +131,9 @@ class LiveSessions:
             await _refuse(socket, Refused(400, "refused_by_server", str(error)))
         except WebSocketDisconnect:
             reason = "gone"
+        except Exception:  # of any kind: the page must be told
+            _log.exception("a live session failed")
+            await _refuse(socket, Refused(500, "internal", "Something went wrong here; it has been logged."))
         finally:
             ENDS.labels(reason).inc()
             seconds = round(time.monotonic() - began_s, 1)
@@ -144,6 +147,8 @@ class LiveSessions:
                 recorder = partial(self._recorder, visitor)
                 session = _Session(socket, client, opened, recorder, self._patience_seconds)
                 self._sessions.add(session)
+                if self._draining.is_set():  # since this session was admitted
+                    session.drain()
                 try:
                     return await session.run()
                 finally:
@@ -154,7 +159,11 @@ class LiveSessions:
         if self._filming is None:
             raise Refused(404, "not_offered", "This server makes no actors.")
         with self._limits.admitted(visitor):
-            why = await film(socket, await self._filming(visitor, making_id), self._draining)
+            try:
+                why = await film(socket, await self._filming(visitor, making_id), self._draining)
+            except OSError as error:
+                _log.warning("footage cannot be kept", extra=logs.facts(because=error))
+                raise Refused(507, "disk_full", "The footage cannot be kept here: the disk may be full.") from error
         await _tell_end(socket, why)
         return why
 
@@ -262,6 +271,9 @@ class _Session:
         except Refused as refusal:
             self._failure = refusal
             self._finish("refused")
+        except Exception as error:  # of any kind: a session that nobody listens to would keep its place for good
+            self._failure = error
+            self._finish("failed")
         session.stop()
 
     def _take(self, frame: SentFrame) -> None:

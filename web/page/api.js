@@ -1,5 +1,17 @@
 // Requests to the gateway. Every failure is an ApiError with a stable word, for which the page has a sentence.
 
+const VISIT = 'api/visit', KEY = 'token';
+
+/** The token that was accepted, with a `value`, '' if there is none. It stays in this tab. */
+export const token = {
+  get value() {
+    try { return sessionStorage.getItem(KEY) ?? ''; } catch { return ''; }
+  },
+  set value(text) {
+    try { sessionStorage.setItem(KEY, text); } catch { /* a browser may forbid storage: each page asks again */ }
+  },
+};
+
 /** A request was refused or did not arrive. word: stable; text: the server's own sentence. */
 export class ApiError extends Error {
   constructor(word, text, {status = 0, details = {}} = {}) {
@@ -14,6 +26,17 @@ export class ApiError extends Error {
 
 /** Send a request and return its response. Rejects with an ApiError. */
 export async function ask(path, options = {}) {
+  try {
+    return await askOnce(path, options);
+  } catch (error) {
+    // A server that was restarted has forgotten who is signed in; this tab has not.
+    if (error.word !== 'sign_in' || path === VISIT || !token.value) throw error;
+    await visit(token.value);
+    return askOnce(path, options);
+  }
+}
+
+async function askOnce(path, options) {
   let response;
   try {
     response = await fetch(new URL(path, document.baseURI), {credentials: 'same-origin', ...options});
@@ -36,10 +59,10 @@ export async function send(path, body = {}, method = 'POST') {
   return response.status === 204 ? null : response.json();
 }
 
-/** Begin or continue the visit; token: '' without one. Rejects with 'sign_in' for a token that is not valid. */
-export async function visit(token = '') {
-  const headers = token ? {Authorization: `Bearer ${token}`} : {};
-  return (await ask('api/visit', {method: 'POST', headers})).json();
+/** Begin or continue the visit; shown: a token, '' without one. Rejects with 'sign_in' for a token that is not valid. */
+export async function visit(shown = '') {
+  const headers = shown ? {Authorization: `Bearer ${shown}`} : {};
+  return (await ask(VISIT, {method: 'POST', headers})).json();
 }
 
 /**

@@ -9,6 +9,7 @@ import {Making} from './making/making.js';
 import {Numbers} from './numbers.js';
 import {choice} from './choices.js';
 import {signIn} from './sign-in.js';
+import {backgroundOf} from './background.js';
 import {Stage} from './stage.js';
 import {current, fill, number, sentence, speak, t} from './words.js';
 
@@ -98,11 +99,14 @@ async function danceClip(source) {
 function nameSource(key) {
   $('source-name').dataset.t = key;
   $('source-name').textContent = t(key);
+  $('source').dataset.tLabel = key;
+  $('source').setAttribute('aria-label', t(key));
+  mirror();
 }
 
 // The stage shows a dance of the server, or no longer does.
 function followDance(dance, ended) {
-  if (page.dance) return;
+  if (page.dance) { page.dances.unfollow(); return; } // the stage belongs to the camera
   nameSource('clip_panel');
   guide(null, 0);
   $('privacy').textContent = '';
@@ -197,8 +201,9 @@ function restoreChoices() {
   mirror();
 }
 
+// The server mirrors clips itself, so the stage shows them as they come.
 function mirror() {
-  $('stage').classList.toggle('mirrored', $('mirror').checked);
+  $('stage').classList.toggle('mirrored', $('mirror').checked && $('source-name').dataset.t === 'you');
 }
 
 function background() {
@@ -270,7 +275,12 @@ function guide(word, progress) {
   if (changed) say('guiding_now', {text});
   $('whole').value = progress;
   $('actor-words').hidden = false;
-  $('actor-words').textContent = t('actor_waits');
+  sayOnce($('actor-words'), t('actor_waits'));
+}
+
+// Screen readers read a text again whenever it is set.
+function sayOnce(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 // Why the actor's panel shows no new picture; null hides it.
@@ -280,7 +290,7 @@ function why(word, text = '') {
   if (word === null) return;
   const known = {before: 'actor_before', too_slow: 'no_too_slow', clip_prepared: 'clip_prepared'}[word] ?? `guide_${word}`;
   const found = t(known);
-  $('actor-words').textContent = found === known ? sentence(word, text) : found;
+  sayOnce($('actor-words'), found === known ? sentence(word, text) : found);
 }
 
 function connection(state, word) {
@@ -338,7 +348,11 @@ function listen() {
     if (page.dance) restart();
   });
   $('background-file').addEventListener('change', async ({target}) => {
-    page.background = target.files[0] ? new Uint8Array(await target.files[0].arrayBuffer()) : null;
+    page.background = null;
+    try {
+      if (target.files[0]) page.background = await backgroundOf(target.files[0]);
+    } catch (error) { complain(error); }
+    target.value = ''; // so that the same file can be chosen again
     if (!page.background) $('background').value = 'own';
     if (page.dance) restart();
   });

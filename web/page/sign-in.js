@@ -1,14 +1,10 @@
-// Signing in with a token, if the server asks for one. The token stays in this tab.
-import {ApiError, visit} from './api.js';
+// Signing in with a token, if the server asks for one.
+import {token, visit} from './api.js';
 import {sentence} from './words.js';
 
-const KEY = 'token';
-
-/** Make `attempt` work: with no token, with that of this tab, or with one that the visitor types. */
+/** Make `attempt` work: with what the server or this tab remembers, or with a token that the visitor types. */
 export async function signIn(attempt) {
   if (await works(attempt)) return;
-  const stored = sessionStorage.getItem(KEY);
-  if (stored && await accepted(stored)) return;
   const dialog = document.getElementById('sign-in'), field = document.getElementById('token');
   const wrong = document.getElementById('sign-in-wrong');
   dialog.addEventListener('cancel', event => event.preventDefault());
@@ -19,7 +15,7 @@ export async function signIn(attempt) {
       wrong.textContent = '';
       try {
         await visit(field.value.trim());
-        sessionStorage.setItem(KEY, field.value.trim());
+        token.value = field.value.trim();
         field.value = '';
         dialog.close();
         resolve();
@@ -28,20 +24,9 @@ export async function signIn(attempt) {
   });
 }
 
-/** Sign in again with this tab's token, after the server forgot it. Rejects with an ApiError. */
-export async function signInAgain() {
-  const stored = sessionStorage.getItem(KEY);
-  if (!stored) throw new ApiError('sign_in', 'there is no token');
-  await visit(stored);
-}
-
 async function works(attempt) {
   try { await attempt(); return true; } catch (error) {
     if (error.word === 'sign_in') return false;
     throw error;
   }
-}
-
-async function accepted(token) {
-  try { await visit(token); return true; } catch { return false; }
 }

@@ -33,7 +33,7 @@ export class Stage {
    */
   show(frame, jpeg) {
     const decoding = jpeg ? createImageBitmap(new Blob([jpeg], {type: 'image/jpeg'})).catch(() => null) : null;
-    this.#showing = this.#showing.then(async () => {
+    this.#showing = this.#showing.catch(() => {}).then(async () => { // one frame that fails must not stop the others
       const drawn = await decoding;
       if (frame) {
         this.#sized(this.#source, frame.width, frame.height);
@@ -58,8 +58,6 @@ export class Stage {
   clear() {
     for (const context of [this.#source, this.#skeleton, this.#actor]) this.#blank(context);
   }
-
-  clearActor() { this.#blank(this.#actor); }
 
   #drawSkeleton(joints, width, height) {
     this.#sized(this.#skeleton, width, height);

@@ -66,6 +66,20 @@ async def test_a_broken_frame_ends_its_session_only_and_says_why(stack: Stack, m
             assert (await good.said()).head["seq"] == 0
 
 
+@pytest.mark.parametrize("text", ["[" * 4000, '{"record": 7}', "hello", "x" * 5000])
+async def test_a_text_that_nobody_knows_ends_its_session(stack: Stack, text: str):
+    """It is refused in words, and the session gives its place back, so that the next one begins."""
+    async with gateway_of(stack.address, max_live_sessions=1) as address, Visitor(address) as visitor:
+        await visitor.arrive()
+        async with visitor.live() as live:
+            await live.socket.send_str(text)
+            *_, refused, code = await live.ends()
+            assert refused["refused"]["code"] == "bad_message"
+            assert code == 1008
+        async with visitor.live() as next_one:
+            assert next_one.accepted
+
+
 async def test_an_oversized_message_is_not_read(stack: Stack):
     """A message above the limit closes its WebSocket with code 1009."""
     async with gateway_of(stack.address, max_message_bytes=4096) as address, Visitor(address) as visitor:

@@ -93,6 +93,16 @@ async def test_a_visitors_token_is_checked_and_passed_on(tmp_path):
             await visitor.ticket()
 
 
+async def test_without_sign_in_a_token_makes_no_other_user(stack: Stack):
+    """An orchestrator without tokens accepts any: a visitor with a new one each time still counts as the same user."""
+    async with gateway_of(stack.address, max_live_sessions_per_user=1) as address, Visitor(address) as visitor:
+        assert (await visitor.arrive("one"))["signed_in"] is False
+        async with visitor.live():
+            await visitor.arrive("another")
+            async with visitor.live(accepted=False, ticket=await visitor.ticket()) as second:
+                assert (await second.said())["refused"]["code"] == "too_many_yours"
+
+
 async def test_an_orchestrator_that_is_away_is_told_in_words(stack: Stack):
     """Without an orchestrator the page still loads, /healthz says 503, and requests say what to do."""
     assert stack.server is not None

@@ -10,7 +10,6 @@ const EIGHTHS = 8;
 /** Open the player for a dance that is done. tables: of GET api/skeleton. */
 export async function play(dance, tables) {
   const dialog = document.getElementById('player');
-  if (dialog.open) dialog.close();
   const address = `api/dances/${dance.id}`;
   const result = video(`${address}/result`, 'actor_panel');
   result.controls = true;
@@ -25,6 +24,7 @@ export async function play(dance, tables) {
     if (dance.mirror) source.style.transform = 'scaleX(-1)';
     screens.prepend(source, canvas);
     inStep(result, source);
+    source.addEventListener('error', () => source.remove()); // the server reads more kinds of clips than a browser
     poses(address).then(table => follow(result, table, canvas, tables)).catch(() => canvas.remove());
   }
   const download = element('a', 'button', t('download')), close = element('button', '', t('close'));
@@ -37,8 +37,8 @@ export async function play(dance, tables) {
   inside.append(heading, screens, bar);
   dialog.replaceChildren(inside);
   fill(dialog);
-  dialog.addEventListener('close', () => { result.pause(); dialog.replaceChildren(); }, {once: true});
-  dialog.showModal();
+  dialog.onclose = () => { result.pause(); dialog.replaceChildren(); };
+  if (!dialog.open) dialog.showModal(); // another dance may be playing, whose close event would come too late
   result.play().catch(() => { /* a browser may want a click first */ });
 }
 

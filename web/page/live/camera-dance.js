@@ -17,7 +17,7 @@ const LUMA_EVERY = 8;
  */
 export class CameraDance {
   #parts; #settings; #on;
-  #camera = null; #way = null; #session = null; #trial = null;
+  #camera = null; #way = null; #why = ''; #session = null; #trial = null;
   #phase = 'starting'; // starting, guiding, dancing, ended
   #whole = new WholeForASecond();
   #pending = new Map(); // sequence -> frame in flight
@@ -30,7 +30,6 @@ export class CameraDance {
     this.#on = on;
   }
 
-  get wayName() { return this.#way?.name ?? ''; }
   get session() { return this.#session; }
   get cameraId() { return this.#camera?.deviceId ?? ''; }
 
@@ -52,6 +51,7 @@ export class CameraDance {
     this.#decided = true;
     this.#phase = 'starting';
     await this.#closeSession();
+    this.#trial?.browser.close();
     this.#trial = null;
     try {
       await this.#startWay(name);
@@ -81,6 +81,7 @@ export class CameraDance {
 
   #use(way, why) {
     this.#way = way;
+    this.#why = why;
     if (this.#phase === 'ended') { way.close(); return; }
     this.#phase = 'guiding';
     this.#whole = new WholeForASecond();
@@ -96,10 +97,11 @@ export class CameraDance {
     const sends = this.#phase === 'dancing' || way.needsServerForGuide;
     if (sends && !this.#session?.hasRoom) return;
     this.#busy = true;
+    let picture = null;
     try {
       if (this.#frames++ % LUMA_EVERY === 0) this.#brightness = this.#camera.brightness();
       const {width, height} = this.#camera;
-      const picture = await createImageBitmap(video);
+      picture = await createImageBitmap(video);
       const {joints, ms, message, scale = 1} = await way.look(picture, width, height, at_ms);
       if (way !== this.#way || this.#phase === 'ended') { picture.close(); return; }
       const frame = {picture, joints, width, height, at_ms, pose_ms: ms, scale};
@@ -112,6 +114,7 @@ export class CameraDance {
         if (!this.#session?.send(message(sequence, at_ms / 1000), sequence)) this.#forget(sequence);
       }
     } catch (error) {
+      picture?.close();
       if (way === this.#way) this.#fail(error);
     } finally { this.#busy = false; }
   }
@@ -164,7 +167,7 @@ export class CameraDance {
       if (shown) { this.#pictured_ms = now; this.#on.why(null); }
       else if (now - this.#pictured_ms > MISSING_MS) this.#on.why(this.#missing(head, frame));
       this.#on.answer({head, shown, latency_ms: now - frame.at_ms, pose_ms: frame.pose_ms, way: this.#way?.name});
-    });
+    }).catch(error => this.#fail(error));
   }
 
   #missing(head, frame) {
@@ -182,7 +185,7 @@ export class CameraDance {
     const rate = enoughHere(this.#parts, ms, this.#camera.rate_hz);
     if (rate === null) return;
     this.#decided = true;
-    if (rate.enough) { this.#on.way('browser', 'fast_enough'); return; }
+    if (rate.enough) { this.#on.way('browser', this.#why = 'fast_enough'); return; }
     this.#trial = new Trial(this.#way, rate.here_hz);
     this.#whole = new WholeForASecond();
     this.#use(new ServerWay(), 'trying');
@@ -195,7 +198,7 @@ export class CameraDance {
     this.#trial = null;
     if (result.server_wins) {
       browser.close();
-      this.#on.way('server', 'faster');
+      this.#on.way('server', this.#why = 'faster');
       return;
     }
     this.#phase = 'starting';
@@ -231,7 +234,7 @@ export class CameraDance {
         await this.#closeSession();
       }, HIDDEN_MS);
     } else if (this.#phase === 'starting' && this.#way) {
-      this.#use(this.#way, 'chosen');
+      this.#use(this.#way, this.#why);
     }
   }
 

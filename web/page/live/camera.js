@@ -77,6 +77,6 @@ export class Camera {
   stop() {
     this.#stopped = true;
     for (const track of this.#stream.getTracks()) track.stop();
-    this.#video.srcObject = null;
+    if (this.#video.srcObject === this.#stream) this.#video.srcObject = null; // else another camera shows there already
   }
 }

@@ -30,13 +30,15 @@ export class Film {
     try {
       this.#on.state('asking_camera');
       this.#camera = await Camera.open(this.#parts.video, deviceId, error => this.end(error));
+      if (this.#ended) { this.#close(); return; } // the dialog was closed meanwhile
       this.#finder = await BrowserWay.start(this.#parts.tables, (done, all) =>
         this.#on.state('loading_pose', {percent: all ? Math.round(100 * done / all) : 0}));
+      if (this.#ended) { this.#close(); return; }
       await this.#connect();
-      if (this.#ended) return;
+      if (this.#ended) { this.#close(); return; }
       this.#begin(0);
       this.#camera.watch((video, frame) => this.#frame(video, frame));
-    } catch (error) { this.end(error.word ? error : new ApiError('page_failed', String(error?.stack ?? error))); }
+    } catch (error) { this.#fail(error); }
   }
 
   /** Go on to the next step although this one is not good. */
@@ -46,10 +48,17 @@ export class Film {
   end(error) {
     if (this.#ended) return;
     this.#ended = true;
+    this.#close();
+    this.#on.end(error);
+  }
+
+  #fail(error) { this.end(error.word ? error : new ApiError('page_failed', String(error?.stack ?? error))); }
+
+  #close() {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send('end');
+    else this.#socket?.close();
     this.#camera?.stop();
     this.#finder?.close();
-    this.#on.end(error);
   }
 
   async #connect() {
@@ -124,7 +133,8 @@ export class Film {
     try {
       const {width, height} = this.#camera, {message} = await this.#encoder.look(video, width, height);
       if (!this.#ended) this.#socket.send(message(this.#sequence++, at_ms / 1000));
-    } finally { this.#encoding = false; }
+    } catch (error) { this.#fail(error); }
+    finally { this.#encoding = false; }
   }
 
   async #find(video, at_ms) {
@@ -133,11 +143,11 @@ export class Film {
     try {
       const {width, height} = this.#camera, picture = await createImageBitmap(video);
       const {joints, message} = await this.#finder.look(picture, width, height, at_ms);
-      if (this.#ended) return;
+      if (this.#ended) { picture.close(); return; }
       this.#brightness = this.#camera.brightness();
       this.#show(picture, joints, width, height);
       this.#socket.send(message(this.#sequence++, at_ms / 1000));
-    } catch (error) { this.end(error.word ? error : new ApiError('page_failed', String(error))); }
+    } catch (error) { this.#fail(error); }
     finally { this.#finding = false; }
   }
 

@@ -1,11 +1,15 @@
-"""Who may do what: tickets, visitors, limits."""
+"""Who may do what: tickets, visitors, origins, limits."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
+from web.access.headers import OriginCheck
 from web.access.limits import Limits
 from web.access.refusals import Refused
 from web.access.tickets import Tickets
@@ -108,6 +112,73 @@ def test_with_sign_in_a_visitor_needs_a_token_that_is_not_too_old():
     visitors.arrive(connection(value), "secret", Response())
     visitors.leave(visitors.of(connection(value)))
     assert refused() == "sign_in"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.0.0.7", "10.0.0.8", False),
+        ("2001:db8:0:1::7", "2001:db8:0:1:ffff::8", True),
+        ("2001:db8:0:1::7", "2001:db8:0:2::7", False),
+        ("::ffff:10.0.0.7", "10.0.0.7", True),
+        ("::ffff:10.0.0.7", "::ffff:10.0.0.8", False),
+    ],
+)
+def test_addresses_of_one_machine_count_as_one_user(one: str, other: str, same: bool):
+    """A machine with IPv6 may choose the second half of its address, and is the same user with each."""
+    visitors = Visitors(needs_token=False)
+    keys = [visitors.arrive(connection(host=host), "", Response()).limits_key for host in (one, other)]
+    assert (keys[0] == keys[1]) is same
+
+
+def test_a_token_is_not_shown_in_logs():
+    """The text of a visitor, as an error may quote it, has no token."""
+    assert "secret" not in repr(Visitor("a" * 32, "address:10.0.0.7", "secret"))
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme", "origin", "refused"),
+    [
+        ("localhost:8080", "http", "http://localhost:8080", ""),
+        ("127.0.0.1:8080", "http", "http://127.0.0.1:8080", ""),
+        ("[::1]:8080", "http", "http://[::1]:8080", ""),
+        ("10.0.0.7", "http", "http://10.0.0.7", ""),
+        ("dance.example", "https", "https://dance.example", ""),
+        ("known.example", "http", "https://known.example", ""),
+        ("rebound.example:8080", "http", "http://rebound.example:8080", "host"),
+        ("localhost.example", "http", "http://localhost.example", "host"),
+        ("", "http", "http://", "host"),
+        ("", "https", "https://", "origin"),
+        ("localhost", "http", "https://localhost", "origin"),
+        ("localhost", "http", "http://[", "origin"),
+        ("localhost", "http", "", "origin"),
+    ],
+)
+async def test_a_page_is_believed_under_names_that_nobody_else_can_choose(
+    host: str, scheme: str, origin: str, refused: str
+):
+    """Over plain HTTP, a name that another site let point to this machine is refused; what is read is refused too."""
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response()(scope, receive, send)
+
+    async def word(method: str) -> str:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        headers = [(b"host", host.encode()), (b"origin", origin.encode())]
+        scope = {"type": "http", "method": method, "scheme": scheme, "path": "/api/actors", "headers": headers}
+        await OriginCheck(served, ["https://known.example"])(scope, receive, send)
+        body = b"".join(part.get("body", b"") for part in sent)
+        return json.loads(body)["error"]["code"] if body else ""
+
+    assert await word("POST") == refused
+    assert await word("GET") == ("" if refused == "origin" else refused)
 
 
 def test_limits_count_users_by_token_or_address():

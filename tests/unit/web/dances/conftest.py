@@ -74,12 +74,12 @@ class Browser:
     app: Starlette
     address: str = "127.0.0.1"
     cookie: str = ""
-    origin: str = "http://page"
+    origin: str = "http://localhost"
 
     async def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answered:
         """Send a request; a body that is not bytes is sent as JSON."""
         sent = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        fields = {"host": "page", "origin": self.origin, "cookie": self.cookie, **(headers or {})}
+        fields = {"host": "localhost", "origin": self.origin, "cookie": self.cookie, **(headers or {})}
         parts = urlsplit(path)
         scope = {
             "type": "http",

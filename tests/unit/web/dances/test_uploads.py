@@ -143,7 +143,7 @@ async def test_wish_that_cannot_be_met_is_refused(house: House) -> None:
         ({"actor": "ben", "source": {"sample": "../../secret"}}, (404, "no_such_sample")),
         ({"actor": "ben", "source": {"bytes": 0}}, (400, "bad_request")),
         ({"actor": "ben"}, (400, "bad_request")),
-        ({**WISH, "background": {"kind": "green"}}, (400, "bad_background")),
+        ({**WISH, "background": {"kind": "green"}}, (400, "no_wardrobe")),
         ({**WISH, "background": {"kind": "plaid"}}, (400, "bad_background")),
         ({**WISH, "background": {"kind": "colour", "colour": "red"}}, (400, "bad_background")),
         (b"[1, 2", (400, "bad_request")),
