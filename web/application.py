@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from prometheus_client import Counter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -28,8 +27,6 @@ from web.access.visitors import Visitors
 from web.live.session import LiveSessions
 
 _log = logging.getLogger(__name__)
-
-REFUSALS: Final = Counter("dance_web_refusals", "Refused requests of pages, by the word of the reason", ["reason"])
 
 PAGE: Final = Path(__file__).parent / "page"
 _MOST_TOKEN_CHARACTERS: Final = 2**14
@@ -122,7 +119,6 @@ def _bearer_token(request: Request) -> str:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    REFUSALS.labels(error.word).inc()
     return refusal_response(error)
 
 

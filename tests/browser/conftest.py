@@ -13,12 +13,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import pytest_asyncio
 
 from client.local_stack.stack import LocalStack, local_stack
+from motion.frame import PictureEncoding
+from motion.pose import Pose
+from serving.pictures.codec import size_of
 from tests.browser.cameras import SAMPLE_ACTORS, sample_frames, write_camera
-from tests.pipeline.chain import publish_actor, stack_of
+from tests.pipeline.chain import Stack, publish_actor, stack_of
+from tests.pipeline.fake_stages import SIDE_PX, person
 from tests.pipeline.web.gateway import gateway_of
 
 if TYPE_CHECKING:
@@ -70,12 +75,29 @@ async def visits(chromium: Browser) -> AsyncIterator[Visits]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def quick_page(tmp_path: Path) -> AsyncIterator[str]:
-    """The address of a gateway in front of an orchestrator with fake stages, with the actors anna and ben."""
+async def quick_stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    """An orchestrator with fake stages, and the actors anna and ben. Its pose service finds a whole person."""
     for actor in ("anna", "ben"):
         publish_actor(tmp_path, actor, face=False)
-    async with stack_of(tmp_path) as stack, gateway_of(stack.address) as address:
+    async with stack_of(tmp_path) as stack:
+        stack.pose.by_picture = whole_person
+        yield stack
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def quick_page(quick_stack: Stack) -> AsyncIterator[str]:
+    """The address of a gateway in front of `quick_stack`. Name it before `visits`, which then end first."""
+    async with gateway_of(quick_stack.address) as address:
         yield address
+
+
+def whole_person(picture: bytes) -> Pose:
+    """A whole person in the middle of a JPEG."""
+    size = size_of(picture, PictureEncoding.JPEG)
+    assert size is not None
+    width_px, height_px = size
+    pose = person()
+    return Pose((pose.joints_px * [width_px / SIDE_PX, height_px / SIDE_PX]).astype(np.float32), pose.confidence)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, ConsoleMessage, Page, Playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
+
+Prepare = Callable[[BrowserContext], Awaitable[None]]
 
 CHROMIUM: Final = Path("/usr/bin/chromium")
 _ARGUMENTS: Final = (
@@ -74,18 +77,26 @@ class Visits:
         self.errors: list[str] = []
         self.hosts: set[str] = set()
 
-    async def open(self, address: str, browser: Browser | None = None, **context: Any) -> Page:
-        """Open `address` in a new context. context: arguments for Playwright's `new_context`."""
+    async def open(
+        self, address: str, browser: Browser | None = None, *, before: Prepare | None = None, **context: Any
+    ) -> Page:
+        """Open `address` in a new context, which `before` prepares. context: for Playwright's `new_context`."""
         opened = await (browser or self._browser).new_context(**context)
         self._contexts.push_async_callback(opened.close)
+        if before is not None:
+            await before(opened)
         page = await opened.new_page()
-        self._allowed_hosts.add(urlsplit(address).netloc)
+        self.allow(address)
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         opened.on("request", lambda request: self._contacted(request.url))
         page.on("websocket", lambda socket: self._contacted(socket.url))
         await page.goto(address)
         return page
+
+    def allow(self, address: str) -> None:
+        """Allow requests to the host of `address` too."""
+        self._allowed_hosts.add(urlsplit(address).netloc)
 
     def expect_error(self, pattern: str) -> None:
         """Allow errors that contain the regular expression `pattern`."""

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.access.refusals import Refused, refusal_response
+from web.access.refusals import REFUSALS, Refused, refusal_response
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
@@ -76,6 +76,7 @@ class OriginCheck:
         if refusal is None:
             await self._application(scope, receive, send)
         elif scope["type"] == "websocket":
+            REFUSALS.labels(refusal.word).inc()
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": refusal.word})
         else:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from grpc import StatusCode
+from prometheus_client import Counter
 from starlette.responses import JSONResponse
 
 from client.errors import ServerError
 from serving.errors import DanceError
+
+REFUSALS: Final = Counter("dance_web_refusals", "Refused requests of pages, by the word of the reason", ["reason"])
 
 
 class Refused(DanceError):
@@ -27,7 +30,8 @@ class Refused(DanceError):
 
 
 def refusal_response(refusal: Refused) -> JSONResponse:
-    """Return the refusal as JSON: `{"error": {"code": "origin", "text": "…"}}`."""
+    """Count the refusal, and return it as JSON: `{"error": {"code": "origin", "text": "…"}}`."""
+    REFUSALS.labels(refusal.word).inc()
     headers = {}
     if refusal.retry_after_seconds is not None:
         headers["retry-after"] = str(max(1, round(refusal.retry_after_seconds)))

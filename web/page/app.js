@@ -5,7 +5,7 @@ import {CameraDance} from './live/camera-dance.js';
 import {cameras} from './live/camera.js';
 import {Dances} from './dances/dances.js';
 import {Recorder} from './dances/recorder.js';
-import {Making, makingsOffered} from './making/making.js';
+import {Making} from './making/making.js';
 import {Numbers} from './numbers.js';
 import {choice} from './choices.js';
 import {signIn} from './sign-in.js';
@@ -47,7 +47,7 @@ async function begin() {
   await listCameras();
   $('page').hidden = false;
   say(page.actor ? 'ready' : 'no_actor', {}, !page.actor);
-  await offerMaking();
+  offerMaking();
   await showChosen();
   await page.dances.begin();
   document.body.dataset.ready = 'true';
@@ -65,8 +65,8 @@ async function offerSamples() {
   }
 }
 
-async function offerMaking() {
-  const offered = await makingsOffered();
+function offerMaking() {
+  const offered = page.config.makes_actors;
   $('make').hidden = !offered;
   if (!offered) return;
   const making = new Making($('making'), $('video'), page.tables, () => $('camera').value, loadActors);

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http.cookies import Morsel
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,11 +27,12 @@ _HEAD = struct.Struct("<BBHHHIId")
 
 @asynccontextmanager
 async def gateway_of(server: str, **settings: Any) -> AsyncIterator[str]:
-    """Run a gateway in front of `server` while the context lasts; yields its address, `http://host:port`."""
+    """Run a gateway in front of `server` while the context lasts; yields its address, such as `http://host:port`."""
     with TemporaryDirectory(prefix="dance-web-") as folder:
         chosen = WebSettings(**{"server": server, "drain_seconds": 1.0, "data_folder": Path(folder), **settings})
         async with running(Gateway(chosen), chosen) as gateway:
-            yield f"http://127.0.0.1:{gateway.port}"
+            scheme = "http" if chosen.tls() is None else "https"
+            yield f"{scheme}://127.0.0.1:{gateway.port}"
 
 
 @dataclass
@@ -89,12 +92,22 @@ def pose_message(sequence: int, pose: Pose | None, *, side_px: int = SIDE_PX) ->
 
 
 class Visitor:
-    """A browser, with its cookie. origin: of the page that asks; None for the gateway's own."""
+    """A browser, with its cookie.
 
-    def __init__(self, address: str, origin: str | None = None) -> None:
+    origin: of the page that asks; None for the gateway's own. tls: whom it trusts, for an address with https.
+    """
+
+    def __init__(self, address: str, origin: str | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.address = address
         self.headers = {"Origin": address if origin is None else origin}
-        self._session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        connector = aiohttp.TCPConnector(ssl=tls or True)
+        self._session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), connector=connector)
+
+    @property
+    def cookie(self) -> Morsel[str]:
+        """The visit's cookie, as the gateway set it."""
+        (cookie,) = self._session.cookie_jar
+        return cookie
 
     async def __aenter__(self) -> Visitor:
         return self

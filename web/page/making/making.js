@@ -8,14 +8,6 @@ import {make, training} from './training.js';
 
 const POLL_MS = 1000;
 
-/** Whether this server makes actors, and what it offers; null if it does not. */
-export async function makingsOffered() {
-  try { return await read('api/makings'); } catch (error) {
-    if (error.word === 'not_offered') return null;
-    throw error;
-  }
-}
-
 export class Making {
   #dialog; #video; #tables; #onActor; #cameraId;
   #offer = null; #making = null; #film = null; #timer = 0; #versions = 0; #shown = ''; #actors = new Set();
@@ -32,7 +24,7 @@ export class Making {
 
   /** Open the dialog where the visitor left it: at the beginning, or at a making that has not ended. */
   async open() {
-    this.#offer = await makingsOffered();
+    this.#offer = await read('api/makings');
     this.#actors = new Set((await read('api/actors')).actors.map(each => each.actor));
     this.#making = this.#offer.makings.find(each => !['done', 'cancelled'].includes(each.state)) ?? null;
     this.#shown = '';

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from tests.unit.web.page.words import PAGE
+from tests.page_words import PAGE
 
 _READABLE: Final = 4.5
 """WCAG 2.2, 1.4.3 (AA), for letters of every size."""

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.unit.web.page.words import PAGE, Words, refusals, scripts, words_of
+from tests.page_words import PAGE, Words, refusals, scripts, words_of
 
 _PLURALS = {"en": {"one", "other"}, "ru": {"one", "few", "many", "other"}}
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[4]
+ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "web" / "page"
 _QUOTED: Final = r"'(?:[^'\\]|\\.)*'"
 _FORMS: Final = rf"\{{(?:\s*\w+:\s*{_QUOTED},?)*\s*\}}"
@@ -21,6 +22,7 @@ Words = dict[str, dict[str, str]]
 """Sentences by key; of each its plural forms, or the single form ""."""
 
 
+@cache
 def words_of(language: str) -> Words:
     """Return the sentences of `language`. Raises ValueError for a file with anything else in it."""
     text = _COMMENT.sub("", (PAGE / "words" / f"{language}.js").read_text())
@@ -34,6 +36,11 @@ def words_of(language: str) -> Words:
     if re.sub(r"\s+", "", rest) != f"exportconst{language}={{}};":
         raise ValueError(f"{language}: cannot be read: {rest[:200]}")
     return found
+
+
+def sentence(key: str, language: str = "en", /, **values: object) -> str:
+    """Return a sentence without plural forms, with `{name}` replaced by `values`."""
+    return words_of(language)[key][""].format(**values)
 
 
 def scripts() -> dict[Path, str]:
