@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 
 from client.errors import ServerError
 from serving.errors import DanceError
+from serving.observability import logs
 from web.access.bodies import BodyLimits
 from web.access.headers import OriginCheck, SecurityHeaders
 from web.access.orchestrator import Orchestrator
@@ -124,7 +125,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _server_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServerError)
-    _log.warning("the orchestrator failed: %s", error)
+    _log.warning("the orchestrator failed", extra=logs.facts(because=error))
     return await _refused(request, refused_by_server(error))
 
 

@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from serving.errors import BadSettings
+from serving.observability import logs
 from serving.process.reloaded_files import ReloadedFiles
 from serving.transport.tls import ServerTls, checked_pair
 from web.settings import WebSettings
@@ -148,6 +149,6 @@ async def _renew(tls: ServerTls, context: ssl.SSLContext) -> None:
             try:
                 _load(context, tls)
             except BadSettings as error:  # the files changed once more meanwhile: look again
-                _log.error("the renewed certificate is not in use: %s", error)
+                _log.error("the renewed certificate is not in use", extra=logs.facts(because=error))
                 continue
             in_use = newest

@@ -13,6 +13,7 @@ from typing import Any, Final
 from client.cluster.options import ClusterAccess
 from serving.actors.store import ActorStore
 from serving.errors import ActorUnusable, BadSettings, UnreadableVideo
+from serving.observability import logs
 from serving.process.background import in_background
 from web.access.refusals import Refused
 from web.access.visitors import Visitor
@@ -81,7 +82,7 @@ class Makings:
         try:
             self._actors.finish_removals()
         except OSError as error:
-            _log.warning("files of withdrawn actors are left in %s: %s", self._actors.root, error.strerror)
+            _log.warning("files of withdrawn actors are left", extra=logs.facts(because=error.strerror))
 
     @property
     def limits(self) -> FootageLimits:
