@@ -18,6 +18,8 @@ from starlette.staticfiles import StaticFiles
 
 from client.errors import ServerError
 from serving.errors import DanceError
+from serving.observability import logs
+from web.access.bodies import BodyLimits
 from web.access.headers import OriginCheck, SecurityHeaders
 from web.access.orchestrator import Orchestrator
 from web.access.refusals import Refused, refusal_response, refused_by_server
@@ -91,7 +93,11 @@ def application(parts: Parts) -> Starlette:
             *parts.routes,
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
-        middleware=[Middleware(SecurityHeaders), Middleware(OriginCheck, allowed=parts.origins)],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(OriginCheck, allowed=parts.origins),
+            Middleware(BodyLimits),
+        ],
         exception_handlers={
             Refused: _refused,
             ServerError: _server_error,
@@ -119,7 +125,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _server_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServerError)
-    _log.warning("the orchestrator failed: %s", error)
+    _log.warning("the orchestrator failed", extra=logs.facts(because=error))
     return await _refused(request, refused_by_server(error))
 
 

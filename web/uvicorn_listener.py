@@ -15,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from serving.errors import BadSettings
+from serving.observability import logs
 from serving.process.reloaded_files import ReloadedFiles
 from serving.transport.tls import ServerTls, checked_pair
 from web.settings import WebSettings
@@ -22,6 +23,7 @@ from web.settings import WebSettings
 _BACKLOG: Final = 128
 _RENEW_SECONDS: Final = 5.0
 _MOST_QUEUED_MESSAGES: Final = 4
+_log: Final = logging.getLogger(__name__)
 
 
 class UvicornListener:
@@ -144,5 +146,9 @@ async def _renew(tls: ServerTls, context: ssl.SSLContext) -> None:
         await asyncio.sleep(_RENEW_SECONDS)
         newest = files.current()
         if newest is not in_use:
+            try:
+                _load(context, tls)
+            except BadSettings as error:  # the files changed once more meanwhile: look again
+                _log.error("the renewed certificate is not in use", extra=logs.facts(because=error))
+                continue
             in_use = newest
-            _load(context, tls)

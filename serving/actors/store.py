@@ -9,6 +9,7 @@ which versions are served: `serving.actors.rollout`.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,7 @@ from serving.actors.preview import MOST_PREVIEW_BYTES, PREVIEW_FILE, read_previe
 from serving.actors.rollout import SERVING_FILE, Served, gated, read_served, write_served
 from serving.actors.wardrobe_facts import WardrobeFacts
 from serving.errors import ActorNotFound, ActorUnusable
+from serving.process.atomic_files import written_whole
 
 __all__ = [
     "CROP_PLATE_FILE",
@@ -58,6 +60,8 @@ __all__ = [
 
 
 _REMOVED: Final = ".removed"
+_LAST_REMOVED: Final = ".last-removed-versions"
+"""Folder of the numbers that removed actors ended with, one file for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,7 @@ class ActorStore:
                 what = f"expected an animated WebP of at most {MOST_PREVIEW_BYTES} bytes"
                 raise ActorUnusable(f"actor {actor.id!r} cannot be published: {PREVIEW_FILE}: {what}")
             while True:
-                version = max(self._versions_in(home), default=0) + 1
+                version = max(self._versions_in(home), default=self._last_removed(actor.id)) + 1
                 published = replace(actor, version=version, folder=home / str(version))
                 (partial / METADATA_FILE).write_text(actor_text(published), encoding="utf-8")
                 try:
@@ -213,12 +217,32 @@ class ActorStore:
     def remove(self, actor_id: str) -> None:
         """Delete an actor with all its versions, at once for new sessions. Does nothing if it does not exist.
 
+        If it is published again, its versions count on: services and browsers keep what they know of a version, and
+        must not show the removed person in place of the new one.
+
         Raises BadInput for an invalid actor id, and OSError if files stay; `finish_removals` deletes them later.
         """
         home = self.root / checked_actor_id(actor_id)
+        last = max(self._versions_in(home), default=0) if home.is_dir() else 0
+        if last > self._last_removed(actor_id):
+            memory = self._memory_of(actor_id)
+            memory.parent.mkdir(exist_ok=True)
+            with written_whole(memory) as partial:
+                partial.write_text(str(last))
         with suppress(FileNotFoundError):
             home.rename(self.root / f".{uuid.uuid4().hex}{_REMOVED}")
         self.finish_removals()
+
+    def _last_removed(self, actor_id: str) -> int:
+        """The last version that a removed actor of this id had; 0 if there was none."""
+        try:
+            return int(self._memory_of(actor_id).read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def _memory_of(self, actor_id: str) -> Path:
+        # A hash, because an id may be the name of the person who withdrew.
+        return self.root / _LAST_REMOVED / hashlib.sha256(actor_id.encode()).hexdigest()[:32]
 
     def finish_removals(self) -> None:
         """Delete what is left of removed actors, such as after a kill. Raises OSError."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import Scope
 
 from web.access.refusals import Refused
 
@@ -107,11 +108,12 @@ class Visitors:
 def _limits_key(connection: HTTPConnection, token: str) -> str:
     if token:
         return "token:" + _hashed(token)
-    return "address:" + ("unknown" if connection.client is None else _network(connection.client.host))
+    return "address:" + network_of(connection.scope)
 
 
-def _network(address: str) -> str:
-    """Return an address; of IPv6 only the first half: one machine can choose the other half as it likes."""
+def network_of(scope: Scope) -> str:
+    """Return a client's address; of IPv6 only the first half: one machine can choose the other half as it likes."""
+    address = str(scope["client"][0]) if scope.get("client") else "unknown"
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +17,8 @@ from web.access.refusals import Refused
 from web.access.visitors import Visitor
 
 _MOST_KEPT: Final = 64
+_KEPT_SECONDS: Final = 60.0
+"""Then it is asked for again: the person may have withdrawn the actor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +30,26 @@ class Preview:
 
 
 class Previews:
-    """Asks the orchestrator for previews. Visitors with different tokens share nothing."""
+    """Asks the orchestrator for previews. Visitors with different tokens share nothing. clock: in seconds."""
 
-    def __init__(self, orchestrator: Orchestrator) -> None:
+    def __init__(self, orchestrator: Orchestrator, clock: Callable[[], float] = time.monotonic) -> None:
         self._orchestrator = orchestrator
-        self._kept: OrderedDict[tuple[str, str, int, bool], Preview] = OrderedDict()
+        self._clock = clock
+        self._kept: OrderedDict[tuple[str, str, int, bool], tuple[Preview, float]] = OrderedDict()
 
     async def of(self, visitor: Visitor, actor: str, version: int, *, still: bool) -> Preview:
         """Return a version's preview; still: its first picture only. Raises Refused 404 if it has none, ServerError."""
         key = (visitor.token, actor, version, still)
-        if key not in self._kept:
-            preview = await self._asked(visitor, actor, version)
-            self._kept[key] = await asyncio.to_thread(_first_picture, preview) if still else preview
-            while len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        kept, until_s = self._kept.get(key, (None, 0.0))
+        if kept is not None and self._clock() < until_s:
+            return kept
+        self._kept.pop(key, None)
+        preview = await self._asked(visitor, actor, version)
+        shown = await asyncio.to_thread(_first_picture, preview) if still else preview
+        self._kept[key] = shown, self._clock() + _KEPT_SECONDS
+        while len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+        return shown
 
     async def _asked(self, visitor: Visitor, actor: str, version: int) -> Preview:
         async with self._orchestrator.client(visitor) as client:

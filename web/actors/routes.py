@@ -35,8 +35,8 @@ def routes(orchestrator: Orchestrator, visitors: Visitors) -> list[BaseRoute]:
         actor = checked_actor_id(asked["actor"], field="actor")
         still = request.query_params.get("still") == "1"
         found = await previews.of(visitors.of(request), actor, asked["version"], still=still)
-        # A version never changes, but who may see it can: a browser keeps it, and nothing between.
-        return Response(found.data, media_type=found.media_type, headers={"Cache-Control": "private, max-age=3600"})
+        # A version never changes, but it can be withdrawn: a browser keeps it for a moment, and nothing between does.
+        return Response(found.data, media_type=found.media_type, headers={"Cache-Control": "private, max-age=60"})
 
     return [Route("/api/actors", actors), Route("/api/actors/{actor}/{version:int}/preview", preview)]
 

@@ -133,6 +133,7 @@ class DanceKeeper:
     async def _close_recording(self, dance: Dance) -> None:
         spool = self._recordings.pop(dance.record.id, None)
         if spool is not None:
+            spool.full = True  # here, on the loop: nothing may be appended while the thread below closes it
             await asyncio.to_thread(spool.close)
 
     async def cancel(self, dance: Dance) -> None:
@@ -169,7 +170,10 @@ class DanceKeeper:
 
     async def _delete_in_time(self) -> None:
         while True:
-            await self.delete_old()
+            try:
+                await self.delete_old()
+            except Exception:  # of any kind, such as a disk's: what is not deleted now is deleted later
+                _log.exception("dances were not deleted in time")
             await asyncio.sleep(min(_LOOK_SECONDS, self.settings.dances_kept_seconds / 2))
 
     async def _check_after_restart(self, dance: Dance) -> None:

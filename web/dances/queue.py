@@ -88,7 +88,10 @@ class DanceQueue:
     async def _run(self) -> None:
         while True:
             self._changed.clear()
-            self._begin(self.waiting())
+            try:
+                self._begin(self.waiting())
+            except Exception:  # of any kind, such as a disk's: the next look may succeed
+                _log.exception("the queue of dances stood still")
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._changed.wait()

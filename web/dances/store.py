@@ -74,7 +74,9 @@ class DanceStore:
         try:
             record = DanceRecord.read(folder)
         except Exception as error:  # of any kind: a folder of an older version, or damaged
-            _log.warning("deleted dance %s: its record cannot be read (%s)", folder.name, error)
+            _log.warning(
+                "a dance was deleted: its record cannot be read", extra=logs.facts(dance=folder.name, because=error)
+            )
             shutil.rmtree(folder, ignore_errors=True)
             return
         dance = self._dances[record.id] = Dance(record, folder)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from client.cluster.options import ClusterAccess
 from serving.actors.store import ActorStore
 from serving.errors import ActorUnusable, BadSettings, UnreadableVideo
+from serving.observability import logs
 from serving.process.background import in_background
 from web.access.refusals import Refused
 from web.access.visitors import Visitor
@@ -81,7 +82,7 @@ class Makings:
         try:
             self._actors.finish_removals()
         except OSError as error:
-            _log.warning("files of withdrawn actors are left in %s: %s", self._actors.root, error.strerror)
+            _log.warning("files of withdrawn actors are left", extra=logs.facts(because=error.strerror))
 
     @property
     def limits(self) -> FootageLimits:
@@ -299,7 +300,10 @@ class Makings:
     async def _expire(self) -> None:
         while True:
             await self._pause(_EXPIRY_EVERY_SECONDS)
-            self.expire()
+            try:
+                self.expire()
+            except Exception:  # of any kind, such as a disk's: what is not deleted now is deleted later
+                _log.exception("makings were not deleted in time")
 
     def expire(self) -> None:
         """Cancel what waits for its visitor for too long, and forget what left no actor."""

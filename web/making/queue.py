@@ -108,8 +108,11 @@ class TrainingQueue:
                 await self._trainer.cancel(self._training(making), _submission(making))
             except TrainingBroke as broke:
                 _log.warning("a training was not cancelled", extra=logs.facts(making=making.record.id, because=broke))
-        await asyncio.to_thread(delete_footage, making)
-        self._store.change(making, footage_deleted=True)
+        try:
+            await asyncio.to_thread(delete_footage, making)
+            self._store.change(making, footage_deleted=True)
+        except OSError as error:  # the next start tries again
+            _log.error("footage was not deleted", extra=logs.facts(making=making.record.id, because=error))
         self._cleared.set()
         self._cleared = asyncio.Event()
 
@@ -132,7 +135,10 @@ class TrainingQueue:
             finally:
                 self._current = None
                 self._logs.pop(making.record.id, None)
-            await self._after(making, task)
+            try:
+                await self._after(making, task)
+            except Exception:  # of any kind, such as a disk's: the trainings of others must go on
+                _log.exception("the end of a training was not stored")
             self.look()
 
     async def _after(self, making: Making, task: asyncio.Task[None]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from serving.errors import BadSettings
+from serving.observability import logs
 from web.access.refusals import Refused
 from web.access.visitors import Visitor
 from web.making.record import RECORD_FILE, MakingRecord, State
@@ -101,7 +102,9 @@ class MakingStore:
         try:
             record = MakingRecord.read(folder)
         except Exception as error:  # of any kind: a folder of another version, or damaged
-            _log.warning("deleted making %s: its record cannot be read (%s)", folder.name, error)
+            _log.warning(
+                "a making was deleted: its record cannot be read", extra=logs.facts(making=folder.name, because=error)
+            )
             shutil.rmtree(folder, ignore_errors=True)
             return
         making = self._makings[record.id] = Making(record, folder)

@@ -301,7 +301,7 @@ def test_a_removed_actor_is_gone_with_all_its_files(tmp_path: Path):
     store.remove("anna")
     store.remove("anna")
     assert (store.ids(), store.versions("anna")) == (["ben"], [])
-    assert [path.name for path in store.root.iterdir()] == ["ben"]
+    assert sorted(path.name for path in store.root.iterdir()) == [".last-removed-versions", "ben"]
     with pytest.raises(BadInput):
         store.remove("../ben")
 
@@ -316,7 +316,21 @@ def test_a_removal_that_was_cut_off_is_finished(tmp_path: Path, monkeypatch: pyt
             store.remove("anna")
         assert store.ids() == []
     store.finish_removals()
-    assert list(store.root.iterdir()) == []
+    assert [path.name for path in store.root.iterdir()] == [".last-removed-versions"]
+
+
+def test_an_actor_that_is_published_again_gets_no_version_of_the_removed_one(tmp_path: Path):
+    """Caches know a version by its number, and would show the person who withdrew."""
+    store = ActorStore(tmp_path / "actors")
+    for _ in range(2):
+        publish_tiny(store, tmp_path, "anna")
+    store.remove("anna")
+    store.remove("anna")
+    publish_tiny(store, tmp_path, "anna")
+    assert store.versions("anna") == [3]
+    assert all("anna" not in path.name for path in (store.root / ".last-removed-versions").iterdir())
+    publish_tiny(store, tmp_path, "ben")
+    assert store.versions("ben") == [1]
 
 
 def _refuse(*arguments: object, **options: object) -> None:
