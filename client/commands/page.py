@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import webbrowser
 from contextlib import suppress
@@ -30,7 +31,8 @@ class PageOptions:
 
     def tell(self, port: int, display: Display) -> None:
         """Print the page's address, and open it."""
-        address = f"http://localhost:{port}/"
+        scheme = "https" if os.environ.get("WEB_TLS_CERTIFICATE") else "http"  # the gateway inherits our variables
+        address = f"{scheme}://localhost:{port}/"
         display.note(f"dance in your browser: {address}")
         if self.opens and sys.stderr.isatty() and display_exists():
             with suppress(webbrowser.Error):

@@ -96,7 +96,8 @@ class DanceRecord:
 
     limits_key: a hash of the visitor's. sample: id of the sample dance; "" for an upload. bytes: of the upload. clip:
     None until it was checked. body: None until it was measured. served_version: the actor's version that dances.
-    pictures, remarks: the progress's, once it is done. touched_s: when the last byte arrived. sound_begins_seconds: of
+    interrupted: how often in a row a process ended while it worked on this dance. pictures, remarks: the progress's,
+    once it is done. touched_s: when the last byte arrived. sound_begins_seconds: of
     a recording's sound, counted from the first picture.
     """
 
@@ -119,6 +120,7 @@ class DanceRecord:
     body: BodyStats | None = None
     served_version: int = 0
     began_again: int = 0
+    interrupted: int = 0
     notes: tuple[str, ...] = ()
     result: ResultFacts | None = None
     pictures: int = 0

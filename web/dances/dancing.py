@@ -283,6 +283,8 @@ class ClipDancer:
             FRAMES.inc()
             if answer.checkpoint:
                 await loop.run_in_executor(writing, self._store.check_room)
+                if self._dance.record.interrupted:  # this start got further
+                    self._store.change(self._dance, interrupted=0)
 
     def _options(self, begun: Begun, rate_hz: float) -> TransferOptions:
         record = self._dance.record

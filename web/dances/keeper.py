@@ -67,7 +67,7 @@ class DanceKeeper:
         self.samples = await asyncio.to_thread(sample_dances)
         with self.store:
             for dance in self.store.all():
-                if dance.record.state is State.UPLOADING and dance.has_all:
+                if dance.record.state is State.UPLOADING and dance.has_all and not self.store.gives_up(dance):
                     await self._check_after_restart(dance)
             try:
                 async with self.queue.running(), in_background(self._delete_in_time(), "dance expiry"):
@@ -103,6 +103,7 @@ class DanceKeeper:
             dance,
             most_seconds=self.settings.max_recording_seconds,
             most_bytes=self.settings.max_recording_bytes,
+            check_room=self.store.check_room,
             clock=self.store.clock,
         )
         return dance

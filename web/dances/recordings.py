@@ -26,6 +26,7 @@ from web.dances.spool import Spool, SpoolRecord, records
 
 _TIME_BASE: Final = Fraction(1, 90_000)
 _MOST_UNWRITTEN: Final = 64
+_ROOM_EVERY_PICTURES: Final = 64
 _ANY_RATE: Final = Fraction(25)
 
 
@@ -33,12 +34,18 @@ class RecordingSpool:
     """Takes the pictures of a live session while its visitor records.
 
     Appending never waits: a thread writes. At `most_seconds` or `most_bytes`, or if the disk is full or too slow, the
-    recording is full: `append` returns False, and the pictures so far are kept. touched_s: when the last one came, by
-    `clock`, Unix time in seconds.
+    recording is full: `append` returns False, and the pictures so far are kept. check_room: raises Refused if the
+    gateway's folder has no more room. touched_s: when the last one came, by `clock`, Unix time in seconds.
     """
 
     def __init__(
-        self, dance: Dance, *, most_seconds: float, most_bytes: int, clock: Callable[[], float] = time.time
+        self,
+        dance: Dance,
+        *,
+        most_seconds: float,
+        most_bytes: int,
+        check_room: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.dance = dance
         self.touched_s = clock()
@@ -47,6 +54,8 @@ class RecordingSpool:
         self.full = False
         self._most_seconds = most_seconds
         self._most_bytes = most_bytes
+        self._check_room = check_room
+        self._written = 0
         self._bytes = 0
         self._unwritten = 0
         self._counting = Lock()
@@ -78,8 +87,11 @@ class RecordingSpool:
 
     def _write(self, record: SpoolRecord) -> None:
         try:
+            if self._written % _ROOM_EVERY_PICTURES == 0:
+                self._check_room()
+            self._written += 1
             self._spool.append(record)
-        except OSError:
+        except (OSError, Refused):
             self.full = True
         finally:
             with self._counting:

@@ -225,9 +225,16 @@ class _Handlers:
             self._store.change(dance, touched_s=self._store.clock())
             if dance.has_all:
                 if sound:
-                    await asyncio.to_thread(check_sound, path)
+                    await self._check_sound(dance, path)
                 await self._keeper.uploaded(dance)
         return self._answer(dance)
+
+    async def _check_sound(self, dance: Dance, path: Path) -> None:
+        try:
+            await asyncio.to_thread(check_sound, path)
+        except Refused as refusal:  # nothing that is sent later could mend it
+            await self._store.end(dance, State.FAILED, refusal.word, str(refusal))
+            raise
 
     async def background(self, request: Request) -> Response:
         dance = self._dance(request)

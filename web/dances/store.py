@@ -34,6 +34,7 @@ from web.dances.metrics import ENDED, STARTED
 from web.settings import WebSettings
 
 _ID_BYTES: Final = 16
+_MOST_INTERRUPTIONS: Final = 5
 _log: Final = logging.getLogger(__name__)
 
 
@@ -84,8 +85,22 @@ class DanceStore:
             self.change(dance, touched_s=self.clock())  # its visitor gets the whole time again
         if record.result is not None:
             dance.progress.restore(record.result.frames, record.pictures, record.remarks)
-        if record.state.is_queued:
+        if record.state.is_queued and not (record.state is not State.WAITING and self.gives_up(dance)):
             self.change(dance, state=State.WAITING, word="", text="")
+
+    def gives_up(self, dance: Dance) -> bool:
+        """Count that a process ended while it worked on this dance. Returns whether that was once too often.
+
+        The clip itself may be what ends the process, and would do so at every start.
+        """
+        times = dance.record.interrupted + 1
+        self.change(dance, interrupted=times)
+        if times <= _MOST_INTERRUPTIONS:
+            return False
+        text = f"The server ended {times} times while it worked on this: try another clip."
+        self.change(dance, state=State.FAILED, word="internal", text=text, ended_s=self.clock())
+        _remove_files(dance.folder, lambda name: name != RECORD_FILE)
+        return True
 
     def all(self) -> list[Dance]:
         """Return all dances, oldest first."""

@@ -99,7 +99,7 @@ export const en = {
   making_delete: 'Delete my footage when the training has ended',
   next: 'Next',
   agree: 'I agree',
-  consent_text: 'I am the person in the footage, or I have that person’s permission. I agree that this server makes the actor “{actor}” from it. The actor contains pictures of this person, cut from the footage, and everybody who may use this server can make it dance. I can withdraw it on this page.',
+  consent_text: 'I am the person in the footage, or I have that person’s permission. I agree that this server makes the actor “{actor}” from it. The actor contains pictures of this person, cut from the footage, and everybody who may use this server can make it dance, and can read my name and these words on its card. I can withdraw it on this page.',
   consent_deleted: 'The footage is deleted when the training has ended.',
   consent_kept: 'The footage stays on the server.',
   consent_name: 'Your full name',

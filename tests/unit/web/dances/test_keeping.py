@@ -70,6 +70,23 @@ async def test_one_broken_dance_does_not_stop_the_queue(tmp_path: Path) -> None:
         assert (broken.record.state, broken.record.word) == (State.FAILED, "internal")
 
 
+async def test_clip_that_ends_the_process_is_given_up(tmp_path: Path) -> None:
+    """After five starts that ended while it was danced, it fails, and its files are gone; one that waited goes on."""
+    settings = WebSettings(data_folder=tmp_path, disk_kept_bytes=0)
+    with DanceStore(settings) as store:
+        deadly, patient = add(store, "anna").record.id, add(store, "ben").record.id
+    for start in range(7):
+        with DanceStore(settings) as store:
+            dances = {dance.record.id: dance for dance in store.all()}
+            assert dances[patient].record.state is State.WAITING
+            assert (dances[deadly].record.state is State.FAILED) is (start > 5)
+            store.change(dances[deadly], state=State.DANCING if start < 6 else State.FAILED)
+            (dances[deadly].folder / "source").touch()
+    with DanceStore(settings) as store:
+        record = next(dance.record for dance in store.all() if dance.record.id == deadly)
+        assert (record.state, record.word, record.interrupted) == (State.FAILED, "internal", 6)
+
+
 async def test_dance_is_deleted_after_its_time(house: House, clip: bytes) -> None:
     """An hour after it ended, with all its files; not a second earlier, and not while it is at work."""
     browser = await house.browser()

@@ -101,6 +101,14 @@ async def test_recording_is_bounded(house: House) -> None:
     small = RecordingSpool(dance, most_seconds=1.0, most_bytes=len(jpeg(90)) + 10)
     assert [small.append(jpeg(90), seconds) for seconds in (0.0, 0.1)] == [True, False]
     small.close()
+
+    def no_room() -> None:
+        raise Refused(507, "no_room", "The disk is full.")
+
+    refused = RecordingSpool(dance, most_seconds=9.0, most_bytes=10**6, check_room=no_room)
+    assert refused.append(jpeg(90), 0.0)
+    refused.close()
+    assert not refused.append(jpeg(90), 0.1)
     assert (await browser.ask("POST", f"/api/dances/{made.json['id']}/cancel")).json["state"] == "cancelled"
 
 
