@@ -28,7 +28,7 @@ export class PoseFinder {
   async find(source, width, height) {
     const joints = window.scripted && Float32Array.from(window.scripted,
       (value, index) => index % 3 === 2 ? value : value * (index % 3 ? height : width));
-    return {joints, ms: 1, faceAndHandsCarried: false};
+    return {joints, ms: window.needed_ms ?? 1, faceAndHandsCarried: false};
   }
   reset() {}
   close() {}
@@ -87,6 +87,10 @@ class DancePage:
     async def see(self, joints: list[float] | None) -> None:
         """Let the scripted finder find these joints from now on."""
         await self.page.evaluate("joints => { window.scripted = joints; }", joints)
+
+    async def slow_down(self, needed_ms: float) -> None:
+        """Let the scripted finder say that it needs `needed_ms` for each picture."""
+        await self.page.evaluate("ms => { window.needed_ms = ms; }", needed_ms)
 
     async def option(self, control: str, value: str) -> None:
         """Choose `value` in one of the options."""

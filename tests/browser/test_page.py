@@ -138,6 +138,32 @@ async def test_the_way_changes_in_the_middle_of_a_dance(quick_page: str, visits:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("needed_ms", "way"), [(10, "stays_here"), (1000, "frames_stay_here")])
+async def test_the_way_is_chosen_by_what_holds_the_rate(
+    quick_page: str, visits: Visits, needed_ms: float, way: str
+) -> None:
+    """A browser that is fast enough keeps the video; a slow one sends it to a server that is faster, and says so."""
+    dance = await _open(visits, quick_page)
+    await dance.slow_down(needed_ms)
+    await dance.start_camera("auto")
+    await dance.dances("anna")
+    await expect(dance.page.locator("#privacy")).to_have_text(sentence(way))
+    title = sentence("way_fast_enough" if way == "stays_here" else "way_faster")
+    await expect(dance.page.locator("#privacy")).to_have_attribute("title", title)
+
+
+@pytest.mark.slow
+async def test_a_reload_in_the_middle_of_a_dance(quick_page: str, visits: Visits) -> None:
+    """The page lets its session go, so a reloaded page can dance at once, as often as the visitor likes."""
+    dance = await _open(visits, quick_page)
+    for _ in range(4):  # twice as often as one visitor may dance at the same time
+        await dance.start_camera()
+        await dance.dances("anna")
+        await dance.page.reload()
+        await dance.ready()
+
+
+@pytest.mark.slow
 async def test_an_unplugged_camera_ends_the_dance_in_words(quick_page: str, visits: Visits) -> None:
     """The page says that the camera is gone, shows no old picture as if it were new, and can begin again."""
     dance = await _open(visits, quick_page)
