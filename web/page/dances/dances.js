@@ -12,6 +12,7 @@ export class Dances {
   #dances = []; #limits = null; #uploads = new Map(); #timer = 0;
   #followed = null; // the dance whose preview the stage shows
   #previewing = false;
+  recording = null; // the id of the recording that this page makes now
 
   /**
    * elements: {section, list, kept}; kept: where it says when they are deleted. on: {error(error), follow(dance | null)}; follow is called when the stage begins
@@ -73,8 +74,10 @@ export class Dances {
     showDances(list, this.#dances, this.#uploads, {
       play: dance => play(dance, this.#tables),
       resume: dance => this.#chooseAgain(dance),
+      finish: dance => this.#act(() => send(`api/recordings/${dance.id}/stop`)),
       cancel: dance => this.#act(() => send(`api/dances/${dance.id}/cancel`)),
       remove: dance => this.#act(() => send(`api/dances/${dance.id}`, {}, 'DELETE')),
+      recording: this.recording,
     });
   }
 

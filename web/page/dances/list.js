@@ -7,7 +7,8 @@ const ACTIVE = new Set(['waiting', 'measuring', 'dancing', 'finishing']);
 export const isActive = dance => ACTIVE.has(dance.state);
 
 /**
- * Show the dances in `list`, a ul. on: {play(dance), resume(dance), cancel(dance), remove(dance)}.
+ * Show the dances in `list`, a ul. on: {play(dance), resume(dance), finish(dance), cancel(dance),
+ * remove(dance), recording}; recording: the id of what this page records now, or null.
  * uploads: id -> bytes so far, of uploads from this page. An element stays while its dance does, so that focus stays.
  */
 export function showDances(list, dances, uploads, on) {
@@ -43,7 +44,7 @@ function update(element, dance, uploaded, on) {
   bar.setAttribute('aria-label', text);
   if (part === null) bar.removeAttribute('value'); else if (part !== undefined) bar.value = part;
   notes.textContent = remarks(dance);
-  const offered = offers(dance, uploaded);
+  const offered = offers(dance, uploaded, on.recording);
   if (actions.dataset.offers === offered.join(' ') + document.documentElement.lang) return;
   actions.dataset.offers = offered.join(' ') + document.documentElement.lang;
   actions.replaceChildren(...offered.map(offer => action(offer, dance, on)));
@@ -60,12 +61,13 @@ function action(offer, dance, on) {
   }
   const button = document.createElement('button');
   button.type = 'button';
-  button.textContent = t({play: 'play', resume: 'choose_again', cancel: 'cancel', remove: 'delete'}[offer]);
+  button.textContent = t({play: 'play', resume: 'choose_again', finish: 'finish_recording', cancel: 'cancel', remove: 'delete'}[offer]);
   button.addEventListener('click', () => on[offer](dance));
   return button;
 }
 
-function offers(dance, uploaded) {
+function offers(dance, uploaded, recording) {
+  if (dance.state === 'recording' && dance.id !== recording) return ['finish', 'remove']; // of a page that was left
   if (dance.state === 'done') return ['play', 'download', 'remove'];
   if (dance.state === 'uploading' && uploaded === null) return ['resume', 'remove'];
   return ['failed', 'cancelled', 'recording'].includes(dance.state) ? ['remove'] : ['cancel'];

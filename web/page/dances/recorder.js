@@ -16,6 +16,7 @@ export class Recorder {
     if (withSound) await this.#listen();
     try {
       this.#dance = await send('api/recordings', {actor});
+      this.#dances.recording = this.#dance.id;
     } catch (error) { this.#stopSound(); throw error; }
   }
 
@@ -26,6 +27,7 @@ export class Recorder {
   async stop() {
     const {id} = this.#dance;
     this.#dance = null;
+    this.#dances.recording = null;
     const sound = await this.#stopSound();
     const begins = this.#first_picture_ms === null ? 0 : (this.#sound_at_ms - this.#first_picture_ms) / 1000;
     await this.#dances.finishRecording(id, sound, sound ? begins : 0);

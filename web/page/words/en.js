@@ -72,6 +72,7 @@ export const en = {
   close: 'Close',
   cancel: 'Cancel',
   delete: 'Delete',
+  finish_recording: 'Make the video',
   choose_again: 'Choose the same file again',
   uploading: 'Uploading: {percent} %',
   upload_stopped: 'The upload stopped at {percent} %: choose the same file again to go on.',

@@ -72,6 +72,7 @@ export const ru = {
   close: 'Закрыть',
   cancel: 'Отменить',
   delete: 'Удалить',
+  finish_recording: 'Сделать видео',
   choose_again: 'Выбрать тот же файл',
   uploading: 'Загрузка: {percent} %',
   upload_stopped: 'Загрузка остановилась на {percent} %: чтобы продолжить, выберите тот же файл.',
