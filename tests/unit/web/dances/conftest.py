@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import av
 import numpy as np
 import pytest
+from starlette.types import ASGIApp
 
 from tests.pipeline.chain import Stack, publish_actor, stack_of
 from web.access.limits import Limits
@@ -70,7 +71,7 @@ class Answered:
 class Browser:
     """One visitor of the application."""
 
-    app: Starlette
+    app: ASGIApp
     address: str = "127.0.0.1"
     cookie: str = ""
     origin: str = "http://localhost"
@@ -177,7 +178,7 @@ class House:
     """A running gateway's dances."""
 
     keeper: DanceKeeper
-    app: Starlette
+    app: ASGIApp
     clock: Clock
     changes: Changes
 
