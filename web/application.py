@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from client.errors import ServerError
 from serving.errors import DanceError
@@ -51,7 +51,7 @@ class Parts:
     routes: Sequence[BaseRoute] = ()
 
 
-def application(parts: Parts) -> Starlette:
+def application(parts: Parts) -> ASGIApp:
     """Build the application: the page's files, its interface below /api/, and /healthz for a load balancer."""
 
     async def config(request: Request) -> JSONResponse:
@@ -72,8 +72,9 @@ def application(parts: Parts) -> Starlette:
         return response
 
     async def leave(request: Request) -> Response:
-        parts.visitors.leave(parts.visitors.of(request))
-        return Response(status_code=204)
+        response = Response(status_code=204)
+        parts.visitors.leave(parts.visitors.of(request), response)
+        return response
 
     async def ticket(request: Request) -> JSONResponse:
         issued = parts.tickets.issue(parts.visitors.of(request))
@@ -82,7 +83,7 @@ def application(parts: Parts) -> Starlette:
     async def healthz(request: Request) -> PlainTextResponse:
         return PlainTextResponse("serving" if parts.serves() else "not serving", 200 if parts.serves() else 503)
 
-    return Starlette(
+    routed = Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/api/config", config),
@@ -93,11 +94,6 @@ def application(parts: Parts) -> Starlette:
             *parts.routes,
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
-        middleware=[
-            Middleware(SecurityHeaders),
-            Middleware(OriginCheck, allowed=parts.origins),
-            Middleware(BodyLimits),
-        ],
         exception_handlers={
             Refused: _refused,
             ServerError: _server_error,
@@ -106,6 +102,8 @@ def application(parts: Parts) -> Starlette:
             Exception: _unexpected,
         },
     )
+    # Around Starlette, which answers an unexpected error outside its own middleware.
+    return SecurityHeaders(OriginCheck(BodyLimits(routed), parts.origins))
 
 
 def _bearer_token(request: Request) -> str:
@@ -140,5 +138,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    _log.exception("a request failed", exc_info=error)
+    # Starlette raises the error again, and uvicorn logs it.
     return refusal_response(Refused(500, "internal", "Something went wrong here; it has been logged."))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import Any
 
+from grpc import StatusCode
+
 from client.errors import ServerError
 from serving.rpc.health import Health, follow
 from serving.rpc.server import VERSION, Listener, ServerSettings, Service
@@ -86,13 +88,15 @@ class Gateway(Service):
         await follow(health, self._check, every_seconds=_WATCH_SECONDS)
 
     async def _check(self) -> str:
+        sign_in = self._settings.sign_in
         try:
-            async with self._orchestrator.client() as client:
+            async with self._orchestrator.client_without_token() if sign_in else self._orchestrator.client() as client:
                 await client.actors()
-            self._trouble = ""
+            # Any token would do, and a visitor could take a new one for each request.
+            self._trouble = "sign_in is on, but the orchestrator accepts calls without a token" if sign_in else ""
         except ServerError as error:
-            # With sign-in, the gateway may have no token of its own: being refused is an answer too.
-            self._trouble = "" if error.status is not None and not error.retryable else str(error)
+            refused = error.status is StatusCode.UNAUTHENTICATED
+            self._trouble = "" if sign_in and refused else str(error)
         return self._trouble
 
     async def drain(self) -> None:

@@ -26,6 +26,10 @@ class Orchestrator:
         """Return a new connection with `token`; "" for the gateway's own credentials."""
         return DanceClient(self.access_for(token))
 
+    def client_without_token(self) -> DanceClient:
+        """Return a new connection that shows no token, which an orchestrator with sign-in must refuse."""
+        return DanceClient(replace(self.access, token="", token_file=None))
+
     def access_for(self, token: str) -> ServerAccess:
         """Return how to reach the orchestrator with `token`; "" for the gateway's own credentials."""
         return replace(self.access, token=token, token_file=None) if token else self.access

@@ -100,9 +100,10 @@ class Visitors:
             return None
         return token
 
-    def leave(self, visitor: Visitor) -> None:
-        """Forget the visitor's token."""
+    def leave(self, visitor: Visitor, response: Response) -> None:
+        """Forget the visitor's token, and remove the cookie in `response`: the browser becomes another visitor."""
         self._tokens.pop(visitor.id, None)
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
 
 def _limits_key(connection: HTTPConnection, token: str) -> str:

@@ -8,7 +8,7 @@ import {Recorder} from './dances/recorder.js';
 import {Making} from './making/making.js';
 import {Numbers} from './numbers.js';
 import {choice} from './choices.js';
-import {signIn} from './sign-in.js';
+import {signIn, signOut} from './sign-in.js';
 import {backgroundOf} from './background.js';
 import {Stage} from './stage.js';
 import {current, fill, number, sentence, speak, t} from './words.js';
@@ -37,6 +37,7 @@ async function begin() {
   say('loading');
   page.config = await read('api/config');
   await visit();
+  $('sign-out').hidden = !page.config.needs_token;
   if (page.config.needs_token) await signIn(() => read('api/actors'));
   page.tables = await read('api/skeleton');
   page.stage = new Stage({source: $('source'), skeleton: $('skeleton'), actor: $('actor')}, page.tables);
@@ -184,13 +185,15 @@ function offerSizes() {
   const sizes = page.actor ? [page.actor.size, ...page.actor.smaller_sizes].filter(Boolean) : [];
   const options = sizes.map(([width, height]) => new Option(`${width} × ${height}`, String(height)));
   $('size').replaceChildren(new Option(t('size_auto'), ''), ...options);
+  $('background').disabled = !page.actor?.wardrobe; // without one, an actor cannot leave its own place
+  if ($('background').disabled) $('background').value = 'own';
 }
 
 async function listCameras() {
-  const found = await cameras().catch(() => []);
+  const found = await cameras().catch(() => []), chosen = $('camera').value;
   const options = found.map(({id, label}, index) => new Option(label || t('camera_n', {n: number(index + 1)}), id));
   $('camera').replaceChildren(new Option(t('camera_any'), ''), ...options);
-  $('camera').value = page.dance?.cameraId ?? '';
+  $('camera').value = page.dance?.cameraId || (found.some(each => each.id === chosen) ? chosen : '');
 }
 
 function restoreChoices() {
@@ -328,6 +331,7 @@ function listen() {
     showRecording();
   });
   $('start-camera').addEventListener('click', startCamera);
+  $('sign-out').addEventListener('click', async () => { await signOut().catch(complain); location.reload(); });
   $('record').addEventListener('click', record);
   $('choose-clip').addEventListener('click', () => $('clip').click());
   $('clip').addEventListener('change', ({target}) => { danceClip(target.files[0]); target.value = ''; });

@@ -15,7 +15,7 @@ function card(actor, checked, onChoose) {
   Object.assign(input, {type: 'radio', name: 'actor', value: actor.actor, checked, disabled: Boolean(actor.unavailable)});
   input.addEventListener('change', () => onChoose(actor));
   const facts = make('span', 'facts');
-  facts.append(make('strong', '', actor.actor), ...lines(actor).map(line => make('small', '', line)));
+  facts.append(make('strong', '', actor.actor), ...lines(actor).map(line => Object.assign(make('small', '', line), {title: line}))); // long ones are cut
   label.append(input, picture(actor), facts);
   return label;
 }

@@ -1,5 +1,5 @@
 // Signing in with a token, if the server asks for one.
-import {token, visit} from './api.js';
+import {ask, token, visit} from './api.js';
 import {sentence} from './words.js';
 
 /** Make `attempt` work: with what the server or this tab remembers, or with a token that the visitor types. */
@@ -29,4 +29,10 @@ async function works(attempt) {
     if (error.word === 'sign_in') return false;
     throw error;
   }
+}
+
+/** Sign out: the server forgets the token, and this browser its cookie. */
+export async function signOut() {
+  token.value = '';
+  await ask('api/leave', {method: 'POST'});
 }

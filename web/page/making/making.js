@@ -19,7 +19,7 @@ export class Making {
     this.#tables = tables;
     this.#cameraId = cameraId;
     this.#onActor = onActor;
-    dialog.addEventListener('close', () => { this.#film?.end(); clearTimeout(this.#timer); });
+    dialog.addEventListener('close', () => this.#film?.end()); // a training is followed on, for its card
   }
 
   /** Open the dialog where the visitor left it: at the beginning, or at a making that has not ended. */
@@ -196,7 +196,8 @@ export class Making {
     if (making.versions.length > this.#versions) this.#onActor(making.actor);
     this.#versions = making.versions.length;
     const shown = `${making.state} ${making.findings.length}`;
-    if (this.#shown !== shown) {
+    if (!this.#dialog.open) this.#shown = '';
+    else if (this.#shown !== shown) {
       this.#shown = shown;
       const again = button('film_again'), retry = button('making_retry', true);
       again.addEventListener('click', () => this.#attempt(() => send(`api/makings/${making.id}/film`)));
@@ -204,8 +205,8 @@ export class Making {
       const buttons = {refused: [again], failed: making.footage_deleted ? [] : [retry], waiting: [this.#cancelButton()], training: [this.#cancelButton()]};
       this.#draw(training.element(making), ...(buttons[making.state] ?? []));
     }
-    training.update(this.#dialog, making);
-    if (!['waiting', 'training'].includes(making.state) || !this.#dialog.open) return;
+    if (this.#dialog.open) training.update(this.#dialog, making);
+    if (!['waiting', 'training'].includes(making.state)) return;
     this.#timer = setTimeout(async () => {
       try { this.#making = await read(`api/makings/${making.id}`); this.#wrong(null); } catch (error) { this.#wrong(error); }
       this.#follow();

@@ -199,6 +199,7 @@ export const en = {
   switch_to_server: 'Find my pose on the server',
   switch_to_browser: 'Find my pose in this browser',
 
+  sign_out: 'Sign out',
   sign_in: 'Sign in',
   sign_in_why: 'This server asks for a token. The person who runs it can give you one.',
   token: 'Token',

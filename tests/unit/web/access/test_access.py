@@ -110,8 +110,10 @@ def test_with_sign_in_a_visitor_needs_a_token_that_is_not_too_old():
     assert refused() == "sign_in"
     assert visitors.token_of(visitor.id) is None
     visitors.arrive(connection(value), "secret", Response())
-    visitors.leave(visitors.of(connection(value)))
+    left = Response()
+    visitors.leave(visitors.of(connection(value)), left)
     assert refused() == "sign_in"
+    assert "max-age=0" in cookie_of(left).lower()
 
 
 @pytest.mark.parametrize(

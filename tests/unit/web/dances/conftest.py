@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 import av
 import numpy as np
 import pytest
-from starlette.applications import Starlette
 
 from tests.pipeline.chain import Stack, publish_actor, stack_of
 from web.access.limits import Limits
