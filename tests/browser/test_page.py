@@ -179,6 +179,7 @@ async def test_an_unplugged_camera_ends_the_dance_in_words(quick_page: str, visi
     await dance.dances("anna")
 
 
+@pytest.mark.slow
 async def test_a_broken_pose_is_refused_in_words(quick_page: str, visits: Visits) -> None:
     """Numbers that are not a pose end their session; the page says so."""
     dance = await _open(visits, quick_page)
