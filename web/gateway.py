@@ -7,6 +7,7 @@ from typing import Any
 
 from grpc import StatusCode
 
+from client.connection.session import DanceClient
 from client.errors import ServerError
 from serving.rpc.health import Health, follow
 from serving.rpc.server import VERSION, Listener, ServerSettings, Service
@@ -85,13 +86,14 @@ class Gateway(Service):
         return False
 
     async def keep_health(self, health: Health) -> None:
-        await follow(health, self._check, every_seconds=_WATCH_SECONDS)
+        orchestrator = self._orchestrator
+        async with orchestrator.client_without_token() if self._settings.sign_in else orchestrator.client() as client:
+            await follow(health, lambda: self._check(client), every_seconds=_WATCH_SECONDS)
 
-    async def _check(self) -> str:
+    async def _check(self, client: DanceClient) -> str:
         sign_in = self._settings.sign_in
         try:
-            async with self._orchestrator.client_without_token() if sign_in else self._orchestrator.client() as client:
-                await client.actors()
+            await client.actors()
             # Any token would do, and a visitor could take a new one for each request.
             self._trouble = "sign_in is on, but the orchestrator accepts calls without a token" if sign_in else ""
         except ServerError as error:

@@ -60,8 +60,9 @@ class WebSettings(ServerSettings):
     """Free space of its disk that is left to others."""
     dances_at_once: AtLeastOne = 1
     """Clips danced at the same time; the others wait. Each takes one session of the orchestrator."""
-    max_dances_per_user: AtLeastOne = 8
-    """Dances and recordings that are kept for a user at the same time."""
+    max_dances_per_user: AtLeastOne = 24
+    """Dances and recordings that are kept for a user at the same time, without failed and cancelled ones. Visitors
+    without a token are one user if they share an address."""
     dances_kept_seconds: FinitePositive = 3600.0
     """How long a dance is kept after it ended, or after the last byte of an upload that stalled; then it is deleted."""
     dance_patience_seconds: FinitePositive = 600.0

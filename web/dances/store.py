@@ -125,8 +125,12 @@ class DanceStore:
         """Add a dance. fields: of its record. Raises Refused 429 at the user's limit, 507 if there is no room."""
         key = hashlib.sha256(visitor.limits_key.encode()).hexdigest()[:32]
         most = self.settings.max_dances_per_user
-        if sum(dance.record.limits_key == key for dance in self._dances.values()) >= most:
-            text = f"{most} dances and recordings of yours are kept at a time: delete one of them."
+        kept = (dance.record for dance in self._dances.values() if dance.record.limits_key == key)
+        if sum(record.state not in (State.FAILED, State.CANCELLED) for record in kept) >= most:
+            text = (
+                f"{most} dances and recordings of yours are kept at a time, or of others at your network's address: "
+                "delete one of them, or try again when one was deleted by itself."
+            )
             raise Refused(429, "too_many_dances", text)
         self.check_room(fields.get("bytes", 0))
         now_s = self.clock()

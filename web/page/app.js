@@ -7,6 +7,7 @@ import {Dances} from './dances/dances.js';
 import {Recorder} from './dances/recorder.js';
 import {Making} from './making/making.js';
 import {Numbers} from './numbers.js';
+import {again, connection, drawnAt, guide as guideBy, over, way, why} from './captions.js';
 import {choice} from './choices.js';
 import {signIn, signOut} from './sign-in.js';
 import {backgroundOf} from './background.js';
@@ -17,9 +18,10 @@ const $ = id => document.getElementById(id);
 const page = {
   config: null, tables: null, actors: [], actor: null, dance: null, dances: null, stage: null, recorder: null,
   background: null, // a picture's bytes
-  way: null, // where the pose is found, and why
+  decided: null, // where Automatic found that the pose is found best, and why
 };
 const numbers = new Numbers({rates: $('rates'), stages: $('stages'), rate: $('rate')});
+const SAID_MS = 6000; // how long the end of a recording is told
 let last = {key: 'loading', values: {}, bad: false}; // what the status says, to say it again in another language
 
 /** Say something in the status line. */
@@ -41,7 +43,7 @@ async function begin() {
   if (page.config.needs_token) await signIn(() => read('api/actors'));
   page.tables = await read('api/skeleton');
   page.stage = new Stage({source: $('source'), skeleton: $('skeleton'), actor: $('actor')}, page.tables);
-  page.dances = new Dances({section: $('mine'), list: $('dances'), kept: $('kept')}, page.stage, page.tables, {error: complain, follow: followDance});
+  page.dances = new Dances({section: $('mine'), list: $('dances'), kept: $('kept')}, page.stage, page.tables, {error: complain, follow: followDance, connection: (state, word) => { if (!page.dance) connection(state, word); }});
   await loadActors();
   restoreChoices();
   await offerSamples();
@@ -86,14 +88,20 @@ function toStage() {
 // Dance a file or a sample dance on the server.
 async function danceClip(source) {
   if (!page.actor || !source) return;
-  await page.dance?.stop();
-  page.stage.clear();
-  guide(null, 0);
-  toStage();
+  if (source instanceof File && !/^video\/|\.(mp4|m4v|mov|webm|mkv|avi)$/i.test(`${source.type}\n${source.name}`.replace(/^\n/, ''))) {
+    complain({word: 'not_a_video'});
+    return;
+  }
+  const begun = async () => { // only now: a refused clip leaves what is danced alone
+    await page.dance?.stop();
+    page.stage.clear();
+    over();
+    toStage();
+  };
   const kind = $('background').value, picture = kind === 'picture' ? page.background : null;
   const background = kind === 'picture' ? {kind: picture ? 'picture' : 'own', bytes: picture?.length} : {kind};
   try {
-    await page.dances.dance(source, {actor: page.actor.actor, version: 0, mirror: $('mirror').checked, background, picture});
+    await page.dances.dance(source, {actor: page.actor.actor, version: 0, mirror: $('mirror').checked, background, picture}, begun);
   } catch (error) { complain(error); }
 }
 
@@ -110,7 +118,6 @@ function followDance(dance, ended) {
   if (page.dance) { page.dances.unfollow(); return; } // the stage belongs to the camera
   nameSource('clip_panel');
   guide(null, 0);
-  $('privacy').textContent = '';
   if (dance) {
     say(dance.state === 'dancing' ? 'dancing' : 'preparing_clip', {actor: dance.actor});
     why(dance.state === 'dancing' ? null : 'clip_prepared');
@@ -123,12 +130,12 @@ function followDance(dance, ended) {
   }
 }
 
-async function record() {
+async function record(ending = 'recorded') {
   const button = $('record');
   button.disabled = true;
   try {
     if (page.recorder) {
-      await endRecording();
+      await endRecording(ending);
     } else {
       const recorder = new Recorder(page.dances);
       await recorder.start(page.actor.actor, $('with-sound').checked);
@@ -145,12 +152,13 @@ function showRecording() {
   $('record').textContent = t(page.recorder ? 'record_stop' : 'record');
 }
 
-async function endRecording() {
+async function endRecording(ending) {
   const recorder = page.recorder;
   page.recorder = null;
   page.dance?.session?.say({record: null});
   await recorder.stop();
-  say('recorded');
+  say(ending);
+  setTimeout(() => { if (last.key === ending && page.dance) say('dancing', {actor: page.actor.actor}); }, SAID_MS);
 }
 
 async function loadActors() {
@@ -171,9 +179,9 @@ async function choose(actor) {
 }
 
 // Before a dance, the actor's panel shows who would dance.
-async function showChosen() {
-  why('before');
-  guide('before', 0);
+async function showChosen(error = null) {
+  why(error?.word ?? 'before', error?.text);
+  if (!error) guide('before', 0);
   if (!page.actor?.preview) return;
   const address = `api/actors/${encodeURIComponent(page.actor.actor)}/${page.actor.version}/preview?still=1`;
   try {
@@ -184,7 +192,9 @@ async function showChosen() {
 function offerSizes() {
   const sizes = page.actor ? [page.actor.size, ...page.actor.smaller_sizes].filter(Boolean) : [];
   const options = sizes.map(([width, height]) => new Option(`${width} × ${height}`, String(height)));
+  const before = $('size').value;
   $('size').replaceChildren(new Option(t('size_auto'), ''), ...options);
+  if (options.some(each => each.value === before)) $('size').value = before;
   $('background').disabled = !page.actor?.wardrobe; // without one, an actor cannot leave its own place
   if ($('background').disabled) $('background').value = 'own';
 }
@@ -222,29 +232,40 @@ async function startCamera() {
   if (!page.actor) { say('no_actor', {}, true); return; }
   numbers.reset();
   page.stage.clear();
+  await showChosen();
   nameSource('you');
   why('before');
   guide('before', 0);
   toStage();
   const settings = {
-    actor: page.actor.actor, version: 0, way: $('way').value, camera: $('camera').value,
+    actor: page.actor.actor, version: 0, ...wantedWay(), camera: $('camera').value,
     size_px: $('size').value ? Number($('size').value) : null, background: background(),
   };
   const dance = page.dance = new CameraDance({video: $('video'), stage: page.stage, tables: page.tables}, settings, {
-    state: (key, values) => { if (dance === page.dance) say(key, {actor: page.actor.actor, ...values}); },
+    state: (key, values) => {
+      if (dance !== page.dance) return;
+      if (key !== 'dancing' && !page.recorder) $('record').disabled = true; // there is nothing to record yet
+      say(key, {actor: page.actor.actor, ...values});
+    },
     guide,
     why,
-    connection,
+    connection: connected,
     way: tellWay,
     accepted: () => {
-      $('record').disabled = false;
       if (page.recorder) dance.session.say({record: page.recorder.id}); // the session was lost while recording
     },
-    answer: answer => { numbers.add(answer); drawnAt(answer.head); if (answer.shown) page.recorder?.pictured(); },
-    recording: word => { say(`recording_${word === 'full' ? 'full' : 'lost'}`); if (page.recorder) record(); },
+    answer: answer => {
+      numbers.add(answer);
+      drawnAt(answer.head.rung > 0 ? dance.session?.accepted?.rungs[answer.head.rung] ?? null : null);
+      if (!answer.shown) return;
+      $('record').disabled = false;
+      page.recorder?.pictured();
+    },
+    recording: word => { if (page.recorder) record(word === 'full' ? 'recording_full' : 'recording_lost'); },
     end: error => ended(dance, error),
   });
   $('stop').disabled = false;
+  $('stop').focus();
   $('start-camera').disabled = true;
   await dance.start();
   await listCameras();
@@ -259,63 +280,37 @@ function ended(dance, error) {
   if (dance !== page.dance) return;
   page.dance = null;
   if (page.recorder) record();
-  for (const id of ['stop', 'record']) $(id).disabled = true;
   $('start-camera').disabled = false;
-  $('switch-way').hidden = true;
-  guide(null, 0);
-  connection('open', '');
-  if (error) { complain(error); why(error.word, error.text); } else { say('stopped'); showChosen(); }
+  if (document.activeElement === $('stop')) $('start-camera').focus();
+  for (const id of ['stop', 'record']) $(id).disabled = true;
+  over();
+  if (error) { complain(error); showChosen(error); } else { say('stopped'); showChosen(); }
 }
 
-function guide(word, progress) {
-  $('guide').hidden = word === null;
-  $('whole').hidden = word !== 'whole';
-  if (word === null) return;
-  const text = t(`guide_${word}`);
-  const changed = $('guide').textContent !== text; // screen readers read a change once
-  $('guide').textContent = text;
-  if (word === 'before') return;
-  if (changed) say('guiding_now', {text});
-  $('whole').value = progress;
-  $('actor-words').hidden = false;
-  sayOnce($('actor-words'), t('actor_waits'));
-}
+const guide = (word, progress) => guideBy(word, progress, text => say('guiding_now', {text}));
 
-// Screen readers read a text again whenever it is set.
-function sayOnce(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-// Why the actor's panel shows no new picture; null hides it.
-function why(word, text = '') {
-  $('actor-words').hidden = word === null;
-  document.getElementById('actor').classList.toggle('old', word !== null && word !== 'before');
-  if (word === null) return;
-  const known = {before: 'actor_before', too_slow: 'no_too_slow', clip_prepared: 'clip_prepared'}[word] ?? `guide_${word}`;
-  const found = t(known);
-  sayOnce($('actor-words'), found === known ? sentence(word, text) : found);
-}
-
-function connection(state, word) {
-  $('connection').hidden = state === 'open';
-  $('connection').textContent = state === 'open' ? '' : t(state === 'lost' ? 'connection_lost' : 'connecting');
-  if (state === 'lost' && word) $('connection').title = sentence(word);
+// The server could not be reached: everything goes on by itself, but nothing new comes.
+function connected(state, word) {
+  connection(state, word);
+  if (state === 'lost' && last.key !== 'connection_lost') {
+    say('connection_lost', {}, true);
+    why('lost');
+  } else if (state === 'open' && last.key === 'connection_lost') {
+    say('dancing', {actor: page.actor.actor});
+    why(null);
+  }
 }
 
 function tellWay(name, reason) {
-  page.way = [name, reason];
+  if (['fast_enough', 'faster', 'no_faster'].includes(reason)) page.decided = {way: name, reason};
   const here = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname) && page.config.server_is_here;
-  $('privacy').textContent = t(name === 'browser' ? 'stays_here' : here ? 'frames_stay_here' : 'frames_are_sent');
-  $('privacy').title = t(`way_${['chosen', 'fast_enough', 'trying', 'faster', 'no_faster', 'starting'].includes(reason) ? reason : 'failed'}`);
-  $('switch-way').hidden = reason === 'trying';
-  $('switch-way').textContent = t(name === 'browser' ? 'switch_to_server' : 'switch_to_browser');
-  $('switch-way').dataset.to = name === 'browser' ? 'server' : 'browser';
-  document.body.dataset.way = name;
+  way(name, reason, here);
 }
 
-function drawnAt({rung}) {
-  const size = page.dance?.session?.accepted?.rungs?.[rung];
-  $('drawn-at').textContent = size && rung > 0 ? t('drawn_smaller', {size: `${size[0]} × ${size[1]}`}) : '';
+// Automatic decides once; after that, only the visitor does.
+function wantedWay() {
+  const wanted = $('way').value;
+  return wanted === 'auto' && page.decided ? page.decided : {way: wanted, reason: wanted === 'auto' ? '' : 'chosen'};
 }
 
 function listen() {
@@ -327,12 +322,12 @@ function listen() {
     offerSamples();
     listCameras();
     page.dances.show();
-    if (page.dance && page.way) tellWay(...page.way);
+    again();
     showRecording();
   });
   $('start-camera').addEventListener('click', startCamera);
   $('sign-out').addEventListener('click', async () => { await signOut().catch(complain); location.reload(); });
-  $('record').addEventListener('click', record);
+  $('record').addEventListener('click', () => record());
   $('choose-clip').addEventListener('click', () => $('clip').click());
   $('clip').addEventListener('change', ({target}) => { danceClip(target.files[0]); target.value = ''; });
   for (const kind of ['dragenter', 'dragover']) addEventListener(kind, event => { event.preventDefault(); $('drop').classList.add('over'); });
@@ -345,7 +340,10 @@ function listen() {
     choice('way').value = target.value;
     if (page.dance) restart();
   });
-  $('switch-way').addEventListener('click', ({target}) => page.dance?.switchWay(target.dataset.to));
+  $('switch-way').addEventListener('click', ({target}) => {
+    $('way').value = choice('way').value = target.dataset.to;
+    page.dance?.switchWay(target.dataset.to);
+  });
   for (const id of ['camera', 'size']) $(id).addEventListener('change', () => { if (page.dance) restart(); });
   $('background').addEventListener('change', ({target}) => {
     if (target.value === 'picture') { $('background-file').click(); return; }

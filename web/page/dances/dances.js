@@ -15,7 +15,7 @@ export class Dances {
   recording = null; // the id of the recording that this page makes now
 
   /**
-   * elements: {section, list, kept}; kept: where it says when they are deleted. on: {error(error), follow(dance | null)}; follow is called when the stage begins
+   * elements: {section, list, kept}; kept: where it says when they are deleted. on: {error(error), follow(dance | null), connection(state, word)}; follow is called when the stage begins
    * to show a dance, and with null when it no longer does.
    */
   constructor(elements, stage, tables, on) {
@@ -35,19 +35,21 @@ export class Dances {
     if (active) this.follow(active.id);
   }
 
-  /** Dance a file or a sample dance. wish: {actor, version, background, mirror}. */
-  async dance(source, wish) {
+  /** Dance a file or a sample dance. wish: {actor, version, background, mirror}. onBegun: once the server takes it. */
+  async dance(source, wish, onBegun = async () => {}) {
     const file = source instanceof File ? source : null;
     if (file && this.#limits && file.size > this.#limits.clip_bytes) {
       throw new ApiError('clip_too_large', `${file.size} bytes`);
     }
     const {picture, ...rest} = wish;
     const dance = await send('api/dances', {...rest, source: file ? {bytes: file.size} : {sample: source}});
+    await onBegun();
     await this.#load();
     this.follow(dance.id);
-    if (picture) await ask(`api/dances/${dance.id}/background`, {method: 'PUT', body: picture});
-    if (file) await this.#upload(dance, file);
-    await this.#load();
+    try {
+      if (picture) await ask(`api/dances/${dance.id}/background`, {method: 'PUT', body: picture});
+      if (file) await this.#upload(dance, file);
+    } finally { await this.#load(); }
   }
 
   /** Upload a recording's sound, and follow it. */
@@ -89,10 +91,12 @@ export class Dances {
       this.#dances = dances;
       this.#limits = limits;
       this.show();
+      this.#on.connection('open', '');
       const now = dances.find(each => each.id === this.#followed?.id);
       if (before && now && now.state !== before.state) this.#changed(now);
     } catch (error) {
-      if (!['gateway_unreachable', 'no_visit', 'http'].includes(error.word)) this.#on.error(error);
+      if (error.word === 'gateway_unreachable') this.#on.connection('lost', error.word);
+      else if (!['no_visit', 'http'].includes(error.word)) this.#on.error(error);
     }
     const active = this.#dances.some(each => isActive(each)) || this.#uploads.size > 0;
     this.#timer = setTimeout(() => this.#load(), active ? POLL_MS : IDLE_MS);

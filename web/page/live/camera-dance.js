@@ -48,6 +48,7 @@ export class CameraDance {
 
   /** Find the pose elsewhere from now on: 'browser' or 'server'. */
   async switchWay(name) {
+    this.#settings = {...this.#settings, reason: 'chosen'};
     this.#decided = true;
     this.#phase = 'starting';
     await this.#closeSession();
@@ -64,7 +65,7 @@ export class CameraDance {
   async #startWay(wanted) {
     this.#way?.close();
     this.#way = null;
-    let why = wanted === 'auto' ? 'starting' : 'chosen';
+    let why = wanted === 'auto' ? 'starting' : this.#settings.reason || 'chosen';
     if (wanted !== 'server') {
       this.#on.state('loading_pose', {percent: 0});
       try {

@@ -74,7 +74,7 @@ export class LiveSession {
       this.lastWord = error.word;
       const lost_ms = performance.now() - lost_since;
       // The page that this one replaced may still be leaving.
-      const worthwhile = error.word === 'too_many_yours' ? lost_ms < LEAVING_MS : TRANSIENT.has(error.word) && lost_ms < PATIENCE_MS;
+      const worthwhile = error.word === 'too_many_yours' ? lost_ms < LEAVING_MS : TRANSIENT.has(error.word) && (was_open || lost_ms < PATIENCE_MS);
       if (!worthwhile) {
         this.#ended = true;
         this.#on.end(error);
