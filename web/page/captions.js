@@ -47,8 +47,8 @@ export function connection(state, word) {
 /** Where the pose is found, and why. here: whether the server is this machine. running: whether a dance is under way. */
 export function way(name, reason, here) {
   said.way = [name, reason, here];
-  const place = t(name === 'browser' ? 'stays_here' : here ? 'frames_stay_here' : 'frames_are_sent');
-  $('privacy').textContent = `${place} ${t(`way_${REASONS.has(reason) ? reason : 'failed'}`)}`;
+  $('privacy').textContent = t(name === 'browser' ? 'stays_here' : here ? 'frames_stay_here' : 'frames_are_sent');
+  $('way-why').textContent = t(`way_${REASONS.has(reason) ? reason : 'failed'}`);
   $('switch-way').hidden = reason === 'trying';
   $('switch-way').textContent = t(name === 'browser' ? 'switch_to_server' : 'switch_to_browser');
   $('switch-way').dataset.to = name === 'browser' ? 'server' : 'browser';
@@ -64,7 +64,7 @@ export function drawnAt(size) {
 /** Nothing is danced any more: take away what was only true during the dance. */
 export function over() {
   said.way = null;
-  $('privacy').textContent = '';
+  $('privacy').textContent = $('way-why').textContent = '';
   $('switch-way').hidden = true;
   $('rate').textContent = '';
   drawnAt(null);
