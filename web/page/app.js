@@ -88,7 +88,7 @@ function toStage() {
 // Dance a file or a sample dance on the server.
 async function danceClip(source) {
   if (!page.actor || !source) return;
-  if (source instanceof File && !/^video\/|\.(mp4|m4v|mov|webm|mkv|avi)$/i.test(`${source.type}\n${source.name}`.replace(/^\n/, ''))) {
+  if (source instanceof File && !/^video\/|\.(mp4|m4v|mov|webm|mkv|avi)$/i.test(`${source.type}\n${source.name}`)) {
     complain({word: 'not_a_video'});
     return;
   }
