@@ -88,6 +88,7 @@ class WebSettings(ServerSettings):
     making_actors: Path = Path("actors")
     """The actors' folder that the orchestrator serves. New actors are published there."""
     making_preset: str = "quick-256"
+    """The preset of trainings: quick-256 or quick-512 on CPUs, fine-512 on a GPU."""
     making_minutes: Annotated[float, NOT_NEGATIVE] = 0.75
     """Training time. Preparing the footage comes before, measuring and publishing after."""
     making_device: Literal["cpu", "cuda"] = "cpu"

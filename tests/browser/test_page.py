@@ -89,6 +89,7 @@ async def test_the_page_can_be_used_with_a_keyboard_and_a_screen_reader(quick_pa
     assert not await _unnamed(page)
 
 
+@pytest.mark.slow
 async def test_every_word_follows_the_language(quick_page: str, visits: Visits) -> None:
     """The visitor's language is taken from the browser, can be changed, and is remembered."""
     dance = await _open(visits, quick_page, locale="ru-RU")
@@ -199,6 +200,7 @@ async def test_an_oversized_message_is_refused_in_words(quick_stack: Stack, visi
         await dance.page.close()
 
 
+@pytest.mark.slow
 async def test_a_camera_that_cannot_be_used_is_named(
     quick_page: str, visits: Visits, browsers: Browsers, sample_camera: Path
 ) -> None:
@@ -215,6 +217,7 @@ async def test_a_camera_that_cannot_be_used_is_named(
         await expect(dance.page.locator("#start-camera")).to_be_enabled()
 
 
+@pytest.mark.slow
 async def test_another_sites_page_can_do_nothing(quick_page: str, visits: Visits) -> None:
     """A page of another origin is refused a visit, a ticket, a dance and a session."""
     visits.expect_error("CORS|403|WebSocket|Failed to load resource")

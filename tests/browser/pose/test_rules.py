@@ -94,6 +94,7 @@ async def test_landmarks_become_the_joints_of_the_pose_service(page: Page) -> No
         np.testing.assert_allclose(table[expected.seen, :2], expected.joints_px[expected.seen], atol=1e-3)
 
 
+@pytest.mark.slow
 async def test_every_failure_has_a_word(visits: Visits, page: Page) -> None:
     """A silent, a broken and a complaining worker and a missing file each have one; later pictures fail likewise."""
     failures = {
@@ -109,6 +110,7 @@ async def test_every_failure_has_a_word(visits: Visits, page: Page) -> None:
     assert await page.evaluate(_LOAD_NOTHING) == "pose_files_missing"
 
 
+@pytest.mark.slow
 async def test_the_faster_processor_is_kept_and_remembered(page: Page) -> None:
     """Both are timed in the first pictures of a person; the slower one is closed, and one that fails is dropped."""
     for gpu_ms, cpu_ms, faster in ((9.0, 30.0, "gpu"), (300.0, 30.0, "cpu")):

@@ -39,6 +39,7 @@ def apply(api: ApiServer, what: Path, home: Path) -> list[str]:
     return kubectl(api, home, "apply", "--validate=false", "-f", what)
 
 
+@pytest.mark.slow
 def test_applying_twice_changes_nothing(api: ApiServer, tmp_path: Path):
     """The first run creates everything in a working order; the second run finds nothing to do.
 

@@ -74,6 +74,7 @@ def test_first_version_is_the_bare_warp_and_says_so(settings, store):
     assert np.abs(drawn.astype(int) - expected).max() <= 2
 
 
+@pytest.mark.slow
 def test_first_version_is_published_once(settings, store):
     """The same command returns it; a training goes on from there and publishes the next version only."""
     stopping = replace(settings, minutes=0.0, pictures=None)
@@ -98,6 +99,7 @@ def test_same_command_with_publish_anyway_serves_a_first_version_that_did_not_pa
     assert store.versions("bar") == [1]
 
 
+@pytest.mark.slow
 def test_better_versions_are_published_while_training_goes_on(settings, store, monkeypatch):
     """Each is trained on more pictures than the one before; the last comes at the end."""
     monkeypatch.setattr(versions, "_FIRST_MARKS", (4,))
@@ -107,6 +109,7 @@ def test_better_versions_are_published_while_training_goes_on(settings, store, m
     assert [record["bare_warp"] for record in trained] == [True, False, False]
 
 
+@pytest.mark.slow
 def test_resumed_training_does_not_publish_again_what_is_published(settings, store, monkeypatch):
     """A training stopped after its first versions goes on with the next ones."""
     monkeypatch.setattr(versions, "_FIRST_MARKS", (4,))
