@@ -1,9 +1,9 @@
 """Chromium for tests of the page.
 
-One browser serves all tests of a process, so its fixtures live on the session's event loop, and so must the tests and
-their other fixtures: `pytestmark = pytest.mark.asyncio(loop_scope="session")`. A server on another loop would stand
-still during the test. Under the page's Content Security Policy, Playwright's `wait_for_function` fails: use
-locators or `evaluate`.
+One browser serves all tests of a file, and ends with it, since other tests count the processes that they leave. Its
+fixtures live on the session's event loop, and so must the tests and their other fixtures:
+`pytestmark = pytest.mark.asyncio(loop_scope="session")`. A server on another loop would stand still during the test.
+Under the page's Content Security Policy, Playwright's `wait_for_function` fails: use locators or `evaluate`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CAMERA_FRAMES = 50
 """Two seconds, 20 MB."""
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def browsers() -> AsyncIterator[Browsers]:
     """Browsers with fake cameras; skips the test without Chromium or Playwright."""
     if find_spec("playwright") is None:
@@ -58,7 +58,7 @@ def sample_camera(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_camera(tmp_path_factory.mktemp("camera") / "sample.y4m", sample_frames(0, _CAMERA_FRAMES))
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def chromium(browsers: Browsers, sample_camera: Path) -> Browser:
     """A browser whose camera shows the sample clip's dancer."""
     return await browsers.with_camera(sample_camera)

@@ -130,6 +130,7 @@ class Breakable(transfer_pb2_grpc.TransferServiceServicer):
             self.fitted_frames[-1] += request.WhichOneof("request") == "frame"
             if self.fitted_frames[-1] == cut_at:
                 self.wire.cut()
+                await asyncio.Event().wait()  # frames that arrived before the cut do not count; the call is cancelled
         body = normalize_pb2.BodyStats(
             near_ankle_y=0.9, far_ankle_y=0.6, near_height=0.7, far_height=0.4, hip_x=0.5, frames=12
         )
