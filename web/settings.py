@@ -35,7 +35,8 @@ class WebSettings(ServerSettings):
     """Allow plaintext calls to an orchestrator on another machine."""
 
     sign_in: bool = False
-    """Every visitor signs in with a token of the orchestrator, which is passed on with that visitor's calls."""
+    """Every visitor signs in with a token of the orchestrator, which is passed on with that visitor's calls. The
+    gateway does not count as serving if the orchestrator also accepts calls without a token."""
     origins: str = ""
     """More origins that may use the page's interface, comma-separated, such as https://dance.example; the page's own
     may, though over plain HTTP only as localhost or an address in numbers."""

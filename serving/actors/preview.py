@@ -69,7 +69,7 @@ def has_preview(folder: Path) -> bool:
 
 
 def read_preview(folder: Path) -> bytes | None:
-    """Return the preview of the version in `folder`; None without one, and for a file that is no preview."""
+    """Return the preview of the version in `folder`; None if there is none, or the file is of another kind."""
     try:
         data = read_bounded(folder / PREVIEW_FILE, MOST_PREVIEW_BYTES)
     except (OSError, ValueError):

@@ -1,7 +1,11 @@
-"""Atomic writes of files and folders: written under a hidden name, then renamed into place."""
+"""Atomic writes of files and folders: written under a hidden name, then renamed into place.
+
+Also folders that one process uses at a time.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -18,6 +22,7 @@ _LONGEST_NAME_BYTES: Final = 100
 """The limit for hidden names. A longer one is replaced by its hash, so that every valid name has a hidden one."""
 _LONGEST_SUFFIX_BYTES: Final = 16
 _PROBE_BYTES: Final = 4096
+_LOCK_FILE: Final = ".lock"
 
 
 def hidden_beside(path: Path) -> Path:
@@ -146,3 +151,14 @@ def read_picture(path: Path) -> Picture:
     if pixels is None:
         raise OSError(f"cannot read {path} as a picture")
     return np.ascontiguousarray(pixels[..., ::-1], dtype=np.uint8)
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Hold the lock of an existing folder while the context lasts. The system releases it when the process dies.
+
+    Raises BlockingIOError at once if another process holds it, and OSError if the folder cannot be written.
+    """
+    with (folder / _LOCK_FILE).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield

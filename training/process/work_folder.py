@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +13,11 @@ from grpc import StatusCode
 
 from motion.frame import FrameSize
 from serving.errors import BadInput, DanceError, WorkFolderBusy
-from serving.process.atomic_files import why_unwritable
+from serving.process.atomic_files import locked_folder, why_unwritable
 
 PLATE_FRAMES: Final = 80
 """Frames that the plate is the median of, spread over the footage; more frames take time and improve little."""
 
-_LOCK_FILE: Final = ".lock"
 _SIGHTING_BYTES: Final = 10_000
 """A pose, a compressed mask and the measures of a frame; measured sizes were 5 to 8 kB."""
 _STAGE_BYTES_PER_PIXEL: Final = 11
@@ -48,9 +46,9 @@ def locked(work_root: Path) -> Iterator[None]:
     """
     check_writable(work_root, "--work")
     work_root.mkdir(parents=True, exist_ok=True)
-    with (work_root / _LOCK_FILE).open("w") as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(locked_folder(work_root))
         except BlockingIOError as error:
             raise WorkFolderBusy(
                 "work", f"another training is at work in {work_root}: wait for its end, or choose another --work folder"

@@ -59,8 +59,8 @@ class OriginCheck:
     Reading needs no check, because a browser does not show the answer to another site.
 
     Over plain HTTP, another site can let its own name point to this machine, and is then the page's origin for the
-    browser. So the interface is served only under names that nobody else can choose: localhost, an address in numbers,
-    and the hosts of `allowed`. Over HTTPS the certificate makes sure of that.
+    browser. So the interface is served only under names that another site cannot choose: localhost, an address in
+    numbers, and the hosts of `allowed`. Over HTTPS the certificate makes sure of that.
     """
 
     def __init__(self, application: ASGIApp, allowed: Collection[str]) -> None:

@@ -37,6 +37,11 @@ class Visitor:
     limits_key: str
     token: str = field(default="", repr=False)
 
+    @property
+    def limits_digits(self) -> str:
+        """`limits_key` as 32 hex digits, for what is stored."""
+        return _hashed(self.limits_key)
+
 
 class Visitors:
     """The visitors of this gateway. Tokens are kept in memory only.

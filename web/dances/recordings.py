@@ -148,7 +148,7 @@ def finish_recording(dance: Dance, stopped: Event) -> tuple[ResultFacts, tuple[s
 
 
 def check_sound(path: Path) -> None:
-    """Raise Refused 415 for a file that is no sound from a browser's recorder."""
+    """Raise Refused 415 for a file that does not contain a recorder's sound."""
     try:
         check_format(path, sound=True)
         with opened(str(path)) as container:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import hashlib
 import logging
-import os
 import secrets
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from serving.errors import BadSettings
 from serving.observability import logs
+from web.access.gateway_folder import gateway_folder
 from web.access.refusals import Refused
 from web.access.visitors import Visitor
 from web.dances.dance import (
@@ -52,24 +49,16 @@ class DanceStore:
         self.clock = clock
         self.root = settings.data_folder.expanduser() / "dances"
         self._dances: dict[str, Dance] = {}
-        self._lock = -1
+        self._held = ExitStack()
 
     def __enter__(self) -> DanceStore:
-        try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._lock)
-            raise BadSettings("WEB_DATA_FOLDER", f"{self.root} is used by another gateway; name another one") from error
-        except OSError as error:
-            raise BadSettings("WEB_DATA_FOLDER", f"{self.root} cannot be used: {error.strerror}") from error
+        self._held.enter_context(gateway_folder(self.root, "WEB_DATA_FOLDER"))
         for folder in sorted(self.root.glob("*/*/")):
             self._load(folder)
         return self
 
     def __exit__(self, *error: object) -> None:
-        os.close(self._lock)
+        self._held.close()
 
     def _load(self, folder: Path) -> None:
         try:
@@ -123,7 +112,7 @@ class DanceStore:
 
     def create(self, visitor: Visitor, kind: Kind, state: State, **fields: Any) -> Dance:
         """Add a dance. fields: of its record. Raises Refused 429 at the user's limit, 507 if there is no room."""
-        key = hashlib.sha256(visitor.limits_key.encode()).hexdigest()[:32]
+        key = visitor.limits_digits
         most = self.settings.max_dances_per_user
         kept = (dance.record for dance in self._dances.values() if dance.record.limits_key == key)
         if sum(record.state not in (State.FAILED, State.CANCELLED) for record in kept) >= most:

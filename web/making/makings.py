@@ -107,7 +107,7 @@ class Makings:
         return {"actor": actor, "free": self._is_free(visitor, actor), "yours": actor in self.actors_of(visitor.id)}
 
     def actors_of(self, visitor_id: str) -> list[str]:
-        """Return the ids of the actors that this visitor made here, and that nobody else trained since."""
+        """Return the ids of the actors that this visitor made here, and that no other person trained since."""
         made: dict[str, set[int]] = {}
         for making in self.store.of(visitor_id):
             made.setdefault(making.record.actor, set()).update(making.record.versions)

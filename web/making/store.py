@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import logging
-import os
 import secrets
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from serving.errors import BadSettings
 from serving.observability import logs
+from web.access.gateway_folder import gateway_folder
 from web.access.refusals import Refused
 from web.access.visitors import Visitor
 from web.making.record import RECORD_FILE, MakingRecord, State
@@ -78,25 +75,16 @@ class MakingStore:
         self.clock = clock
         self.root = settings.makings_folder
         self._makings: dict[str, Making] = {}
-        self._lock = -1
+        self._held = ExitStack()
 
     def __enter__(self) -> MakingStore:
-        try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._lock)
-            message = f"{self.root} is used by another gateway; name another one"
-            raise BadSettings("WEB_MAKING_FOLDER", message) from error
-        except OSError as error:
-            raise BadSettings("WEB_MAKING_FOLDER", f"{self.root} cannot be used: {error.strerror}") from error
+        self._held.enter_context(gateway_folder(self.root, "WEB_MAKING_FOLDER"))
         for folder in sorted(self.root.glob("*/*/")):
             self._load(folder)
         return self
 
     def __exit__(self, *error: object) -> None:
-        os.close(self._lock)
+        self._held.close()
 
     def _load(self, folder: Path) -> None:
         try:
@@ -140,7 +128,7 @@ class MakingStore:
 
         Raises Refused: 409 if this visitor has one that goes on, 429 at the user's limit, 507 if there is no room.
         """
-        key = hashlib.sha256(visitor.limits_key.encode()).hexdigest()[:32]
+        key = visitor.limits_digits
         going_on = [making.record for making in self._makings.values() if not making.record.state.is_over]
         if any(record.visitor_id == visitor.id for record in going_on):
             text = "You are making an actor already: go on with it, or cancel it first."

@@ -230,6 +230,7 @@ async function startCamera() {
   await page.dance?.stop();
   page.dances.unfollow();
   if (!page.actor) { say('no_actor', {}, true); return; }
+  $('start-camera').disabled = true; // at once: a second click would open a second camera
   numbers.reset();
   page.stage.clear();
   await showChosen();
@@ -266,7 +267,6 @@ async function startCamera() {
   });
   $('stop').disabled = false;
   $('stop').focus();
-  $('start-camera').disabled = true;
   await dance.start();
   await listCameras();
 }

@@ -86,7 +86,7 @@ class Live:
 
 
 def pose_message(sequence: int, pose: Pose | None, *, side_px: int = SIDE_PX) -> bytes:
-    """A frame as a page sends it: its pose, or that nobody is in it."""
+    """A frame as a page sends it: its pose, or the fact that it shows no person."""
     head = _HEAD.pack(3 if pose is None else 1, 0, side_px, side_px, 0, sequence, 0, sequence / 25)
     return head + (b"" if pose is None else pose_bytes(pose))
 

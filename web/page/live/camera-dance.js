@@ -11,7 +11,8 @@ const MISSING_MS = 700; // without a picture of the actor, before the page says 
 const LUMA_EVERY = 8;
 
 /**
- * settings: {actor, version, way: 'auto' | 'browser' | 'server', camera, size_px, background: {message, bytes}}.
+ * settings: {actor, version, way: 'auto' | 'browser' | 'server', reason, camera, size_px, background: {message, bytes}};
+ * reason: why the way is the browser's or the server's, '' with 'auto'.
  * on: {state(key, values), guide(word | null, progress), why(word | null), connection(state, word), way(name, why),
  * accepted(facts), answer(facts), recording(word), end(error | null)}. `end` is called once.
  */

@@ -64,14 +64,14 @@ export class LiveSession {
   async #run() {
     let lost_since = performance.now(), wait_ms = FIRST_WAIT_MS, was_open = false;
     while (!this.#ended) {
-      this.#on.connection(was_open ? 'lost' : 'connecting', this.lastWord ?? '');
+      this.#on.connection(was_open ? 'lost' : 'connecting', this.#lastWord);
       const opened_at = performance.now();
       const error = await this.#once();
       if (this.#ended) return;
       was_open ||= this.#wasOpen;
       if (this.#wasOpen) { lost_since = performance.now(); wait_ms = FIRST_WAIT_MS; }
       this.#wasOpen = false;
-      this.lastWord = error.word;
+      this.#lastWord = error.word;
       const lost_ms = performance.now() - lost_since;
       // The page that this one replaced may still be leaving.
       const worthwhile = error.word === 'too_many_yours' ? lost_ms < LEAVING_MS : TRANSIENT.has(error.word) && (was_open || lost_ms < PATIENCE_MS);
@@ -87,6 +87,7 @@ export class LiveSession {
   }
 
   #wasOpen = false;
+  #lastWord = ''; // why the last connection ended
 
   // One WebSocket, from its ticket to its end. Resolves to the ApiError that says why it ended.
   async #once() {

@@ -112,7 +112,7 @@ def test_a_damaged_preview_counts_as_missing(tmp_path: Path, damage: Callable[[P
 
 
 def test_a_preview_is_published_with_its_version_or_added_later(tmp_path: Path):
-    """Its bytes count for the version's size. A file that is no preview is not published."""
+    """Its bytes count for the version's size. A file of another kind is not published."""
     store = ActorStore(tmp_path / "actors")
     without = publish_tiny(store, tmp_path, "kind")
     write_preview(tmp_path / "moving.webp", bars(2), 12)

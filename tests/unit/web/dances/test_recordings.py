@@ -113,7 +113,7 @@ async def test_recording_is_bounded(house: House) -> None:
 
 
 async def test_recording_without_a_picture_or_with_bad_sound_fails_in_words(house: House) -> None:
-    """There is nothing to show; and what is no sound is refused by its first bytes."""
+    """A recording without a picture fails; a file that is not sound is refused by its first bytes."""
     browser = await house.browser()
     empty, _ = await recorded(house, browser, count=0)
     await browser.ask("POST", f"/api/recordings/{empty}/stop", {})
