@@ -53,7 +53,7 @@ async def fit(
     checkpoints: if the server goes away, the clip starts over.
     Raises CommandError, and NoBodyFound if the clip never shows a whole body.
     """
-    with source.open() as reader:
+    with await asyncio.to_thread(source.open) as reader:
         expected_frames = reader.expected_frames
     patience = patience or ServerPatience(PATIENCE_SECONDS)
     with display.progress("measuring the body", expected_frames) as line:
@@ -88,7 +88,7 @@ async def fit_counted(
                 patience.progress()
 
     while True:
-        with source.open() as reader, ExitStack() as closing:
+        with await asyncio.to_thread(source.open) as reader, ExitStack() as closing:
             feed = source.feed(reader, FeedOptions(max_side_px=max_side_px))
             closing.callback(feed.close)
             frames: AsyncIterator[SentFrame] = feed

@@ -1,4 +1,4 @@
-"""The folders of a gateway, which no other gateway may use meanwhile."""
+"""The folders of a gateway, which no other gateway may use meanwhile, and the records in them."""
 
 from __future__ import annotations
 
@@ -25,3 +25,8 @@ def gateway_folder(folder: Path, setting: str) -> Iterator[None]:
         except OSError as error:
             raise BadSettings(setting, f"{folder} cannot be used: {error.strerror}") from error
         yield
+
+
+def stays_unreadable(error: Exception) -> bool:
+    """Whether a record that could not be read is missing or damaged. A disk's fault may pass, and deletes nothing."""
+    return isinstance(error, FileNotFoundError) or not isinstance(error, OSError)

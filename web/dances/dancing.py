@@ -246,7 +246,7 @@ class ClipDancer:
         loop = asyncio.get_running_loop()
         with ExitStack() as closing:
             clip = self._clip()
-            reader = closing.enter_context(clip.open())
+            reader = closing.enter_context(await asyncio.to_thread(clip.open))
             spool = closing.enter_context(Spool(self._spool_path))
             # One thread: the answers must be written in order, and off the event loop.
             writing = ThreadPoolExecutor(1, thread_name_prefix="spool")

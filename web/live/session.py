@@ -196,16 +196,20 @@ class _Session:
         self._arrived_s: OrderedDict[int, float] = OrderedDict()
         self._end = ""
         self._failure: BaseException | None = None
+        self._resuming: ResumingSession | None = None
         self._said: set[asyncio.Task[None]] = set()
 
     def drain(self) -> None:
         self._finish("draining")
+        if self._resuming is not None:
+            self._resuming.stop()  # a lost orchestrator is not waited for
 
     async def run(self) -> str:
         """Dance until the page, the server or the process ends it. Returns the reason. Raises Refused, ServerError."""
         background = await self._background()
         options = self._opened.options(await self._size(), background)
         async with ResumingSession(self._client, options, self._patience, self._tell_connection) as session:
+            self._resuming = session
             await self._socket.send_text(accepted_message(session.accepted))
             receiving = asyncio.create_task(self._receive(session), name="live frames")
             try:

@@ -272,10 +272,15 @@ class Makings:
             self.queue.cancel(making)
 
     async def forget(self, making: Making) -> None:
-        """Cancel a making, wait until its files are deleted, and forget it, unless it is how its actor is known."""
+        """Cancel a making, wait until its files are deleted, and forget it, unless it is how its actor is known.
+
+        Raises Refused 500 if its files cannot be deleted.
+        """
         self.cancel(making)
         self.queue.drop_footage(making)
-        await self.queue.cleared(making)
+        if not await self.queue.cleared(making):
+            text = "The footage cannot be deleted now. The server tries again when it starts the next time."
+            raise Refused(500, "not_deleted", text)
         if making.record.versions and self._versions(making.record.actor):
             return
         await asyncio.to_thread(self.store.forget, making)

@@ -49,6 +49,7 @@ class TrainingQueue:
         self._logs: dict[str, TrainingLog] = {}
         self._task: asyncio.Task[None] | None = None
         self._clearing: set[asyncio.Task[None]] = set()
+        self._undeletable: set[Making] = set()
 
     async def __aenter__(self) -> TrainingQueue:
         for making in self._store.all():
@@ -91,10 +92,17 @@ class TrainingQueue:
             self._store.touch(making, delete_footage=True)
             self._clear_later(making)
 
-    async def cleared(self, making: Making) -> None:
-        """Wait until the files that a making has to delete are gone."""
-        while making.record.deletes:
+    async def cleared(self, making: Making) -> bool:
+        """Wait until the files that a making has to delete are gone. Returns False if they cannot be deleted now.
+
+        What could not be deleted before is tried again.
+        """
+        if making in self._undeletable:
+            self._undeletable.discard(making)
+            self._clear_later(making)
+        while making.record.deletes and making not in self._undeletable:
             await self._cleared.wait()
+        return making not in self._undeletable
 
     def _clear_later(self, making: Making) -> None:
         task = asyncio.create_task(self._clear(making), name="deleting footage")
@@ -112,6 +120,7 @@ class TrainingQueue:
             await asyncio.to_thread(delete_footage, making)
             self._store.change(making, footage_deleted=True)
         except OSError as error:  # the next start tries again
+            self._undeletable.add(making)
             _log.error("footage was not deleted", extra=logs.facts(making=making.record.id, because=error))
         self._cleared.set()
         self._cleared = asyncio.Event()

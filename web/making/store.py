@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from serving.observability import logs
-from web.access.gateway_folder import gateway_folder
+from web.access.gateway_folder import gateway_folder, stays_unreadable
 from web.access.refusals import Refused
 from web.access.visitors import Visitor
 from web.making.record import RECORD_FILE, MakingRecord, State
@@ -90,10 +90,12 @@ class MakingStore:
         try:
             record = MakingRecord.read(folder)
         except Exception as error:  # of any kind: a folder of another version, or damaged
-            _log.warning(
-                "a making was deleted: its record cannot be read", extra=logs.facts(making=folder.name, because=error)
-            )
-            shutil.rmtree(folder, ignore_errors=True)
+            facts = logs.facts(making=folder.name, because=error)
+            if stays_unreadable(error):
+                _log.warning("a making was deleted: its record cannot be read", extra=facts)
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                _log.error("a making is left out until the next start: its record cannot be read", extra=facts)
             return
         making = self._makings[record.id] = Making(record, folder)
         if record.state is State.TRAINING:
@@ -180,11 +182,14 @@ class MakingStore:
 
 
 def delete_footage(making: Making) -> None:
-    """Delete the footage and everything that was made from it, except the published actor. Takes a while."""
+    """Delete the footage and everything that was made from it, except the published actor. Takes a while.
+
+    Raises OSError if something cannot be deleted.
+    """
     for path in list(making.folder.iterdir()):
         if path.name == RECORD_FILE:
             continue
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)

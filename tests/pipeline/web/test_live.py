@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.pipeline.chain import Stack, publish_actor, stack_of
-from tests.pipeline.fake_stages import person
+from tests.pipeline.fake_stages import PATIENCE_SECONDS, person
 from tests.pipeline.web.gateway import Answered, Visitor, gateway_of, pose_message
 
 
@@ -141,6 +141,23 @@ async def test_a_page_is_told_that_the_orchestrator_is_lost(tmp_path):
             assert first.server is not None
             await first.server.stop(0)
             assert await live.said() == {"reconnecting": "server_unreachable"}
+
+
+async def test_a_draining_gateway_does_not_wait_for_a_lost_orchestrator(tmp_path):
+    """The page is sent to the next gateway at once, although this one would look for its orchestrator for longer."""
+    publish_actor(tmp_path, "anna", face=False)
+    async with Visitor("") as visitor, stack_of(tmp_path) as first, AsyncExitStack() as sockets:
+        async with gateway_of(first.address, drain_seconds=PATIENCE_SECONDS) as address:
+            visitor.address, visitor.headers = address, {"Origin": address}
+            await visitor.arrive()
+            live = await sockets.enter_async_context(visitor.live())
+            await live.send(0)
+            assert isinstance(await live.said(), Answered)
+            assert first.server is not None
+            await first.server.stop(0)
+            assert await live.said() == {"reconnecting": "server_unreachable"}
+            ending = asyncio.create_task(live.ends())
+        assert await ending == [{"ended": "draining"}, 1012]
 
 
 async def test_pictures_are_added_to_a_recording_while_it_lasts(stack: Stack):

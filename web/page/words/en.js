@@ -316,6 +316,7 @@ export const en = {
   why_not_yours: 'Only the person who made this actor here can withdraw it.',
   why_in_training: 'This actor is in training: cancel that first.',
   why_disk_full: 'The server’s disk is full.',
+  why_not_deleted: 'The footage cannot be deleted now. The server tries again when it starts the next time.',
   why_making_footage_refused: 'The footage is not good enough yet:',
   why_making_footage_unusable: 'The footage cannot be used: film again.',
   why_making_too_short: 'The footage is too short: film again.',
