@@ -117,9 +117,9 @@ class DancePage:
         """Wait until the words over the camera's picture are the advice `word`."""
         await expect(self.guide).to_have_text(sentence(f"guide_{word}"), timeout=patience_ms)
 
-    async def shown(self) -> Picture:
-        """What the actor's panel shows, `[H, W, 3]` uint8 RGB."""
-        return _picture(await self.actor.evaluate(_PICTURE))
+    async def shown(self, panel: str = "actor") -> Picture:
+        """What a panel shows, `[H, W, 3]` uint8 RGB. panel: actor, source or skeleton."""
+        return _picture(await self.page.locator(f"canvas#{panel}").evaluate(_PICTURE))
 
     async def next_shown(self, count: int, patience_ms: float = PATIENCE_MS) -> list[Picture]:
         """The next `count` different pictures of the actor's panel."""

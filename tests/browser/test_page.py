@@ -14,6 +14,7 @@ from playwright.async_api import Page, expect
 
 from motion import skeleton
 from motion.pose import Pose
+from tests.browser.cameras import write_camera
 from tests.browser.dance_page import DancePage, scripted, scripting
 from tests.browser.visits import Browsers, Visits
 from tests.page_words import sentence
@@ -215,6 +216,29 @@ async def test_a_camera_that_cannot_be_used_is_named(
         await dance.says(key)
         await expect(dance.words).to_have_text(sentence(key))
         await expect(dance.page.locator("#start-camera")).to_be_enabled()
+
+
+@pytest.mark.slow
+async def test_a_wide_camera_loses_nothing_at_its_sides(
+    quick_page: str, visits: Visits, browsers: Browsers, tmp_path: Path
+) -> None:
+    """Its pictures are shrunk and not cut, whichever way the pose is found: a dancer stretches out both arms."""
+    edges = np.full((1080, 1920, 3), 128, np.uint8)
+    edges[:, :96], edges[:, -96:] = (255, 0, 0), (0, 0, 255)
+    browser = await browsers.with_camera(write_camera(tmp_path / "wide.y4m", [edges] * 5))
+    for way in ("browser", "server"):
+        dance = await _open(visits, quick_page, browser=browser)
+        await dance.start_camera(way)
+        await dance.dances("anna")
+        await dance.next_shown(2)
+        source = await dance.shown("source")
+        height_px, width_px = source.shape[:2]
+        assert width_px * height_px <= 640 * 480
+        assert abs(width_px / height_px - 16 / 9) < 0.02
+        left, right = source[height_px // 2, [2, -3]].astype(int)
+        assert left[0] - left[2] > 100
+        assert right[2] - right[0] > 100
+        await dance.page.close()
 
 
 @pytest.mark.slow

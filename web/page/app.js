@@ -257,7 +257,8 @@ async function startCamera() {
     },
     answer: answer => {
       numbers.add(answer);
-      drawnAt(answer.head.rung > 0 ? dance.session?.accepted?.rungs[answer.head.rung] ?? null : null);
+      const rungs = dance.session?.accepted?.rungs ?? [], size = rungs[answer.head.rung];
+      drawnAt(size && String(size) !== String(rungs[0]) ? size : null); // a rung may reduce the pose's detail only
       if (!answer.shown) return;
       $('record').disabled = false;
       page.recorder?.pictured();

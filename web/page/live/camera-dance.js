@@ -43,7 +43,7 @@ export class CameraDance {
       await this.#startWay(this.#settings.way);
       if (this.#phase === 'ended') return;
       document.addEventListener('visibilitychange', this.#visibility);
-      this.#camera.watch((video, frame) => this.#frame(video, frame));
+      this.#camera.watch((video, {sequence, at_ms}) => this.#frame(sequence, at_ms));
     } catch (error) { this.#fail(error); }
   }
 
@@ -92,7 +92,7 @@ export class CameraDance {
     if (way.needsServerForGuide) this.#open();
   }
 
-  async #frame(video, {sequence, at_ms}) {
+  async #frame(sequence, at_ms) {
     this.#endTrial();
     const way = this.#way;
     if (this.#busy || !way || this.#phase === 'starting') return;
@@ -102,11 +102,11 @@ export class CameraDance {
     let picture = null;
     try {
       if (this.#frames++ % LUMA_EVERY === 0) this.#brightness = this.#camera.brightness();
-      const {width, height} = this.#camera;
-      picture = await createImageBitmap(video);
-      const {joints, ms, message, scale = 1} = await way.look(picture, width, height, at_ms);
+      picture = await this.#camera.picture();
+      const {width, height} = picture;
+      const {joints, ms, message} = await way.look(picture, width, height, at_ms);
       if (way !== this.#way || this.#phase === 'ended') { picture.close(); return; }
-      const frame = {picture, joints, width, height, at_ms, pose_ms: ms, scale};
+      const frame = {picture, joints, width, height, at_ms, pose_ms: ms};
       if (this.#phase === 'guiding' && !way.needsServerForGuide) {
         this.#guide(frame);
         picture.close();
@@ -157,7 +157,7 @@ export class CameraDance {
     this.#pending.delete(head.seq);
     this.#forget(head.seq);
     if (!frame) return;
-    if (joints) frame.joints = joints.map((value, index) => index % 3 === 2 ? value : value / frame.scale);
+    if (joints) frame.joints = joints;
     this.#trial?.answered();
     if (this.#phase === 'guiding') {
       this.#guide(frame);

@@ -2,7 +2,7 @@
 import {PoseFinder} from '../pose/finder.js';
 import {EMPTY, JPEG, POSE, frameMessage} from './wire.js';
 
-const LONGEST_SIDE_PX = 640, JPEG_QUALITY = 0.85;
+const JPEG_QUALITY = 0.85;
 
 /** In this browser: only joints leave this machine. */
 export class BrowserWay {
@@ -41,14 +41,13 @@ export class ServerWay {
   needsServerForGuide = true;
 
   async look(picture, width, height) {
-    const scale = Math.min(1, LONGEST_SIDE_PX / Math.max(width, height)), began_ms = performance.now();
-    const w = Math.round(width * scale), h = Math.round(height * scale);
-    if (this.#canvas.width !== w || this.#canvas.height !== h) Object.assign(this.#canvas, {width: w, height: h});
-    this.#context.drawImage(picture, 0, 0, w, h);
+    const began_ms = performance.now();
+    if (this.#canvas.width !== width || this.#canvas.height !== height) Object.assign(this.#canvas, {width, height});
+    this.#context.drawImage(picture, 0, 0, width, height);
     const blob = await this.#canvas.convertToBlob({type: 'image/jpeg', quality: JPEG_QUALITY});
     const jpeg = new Uint8Array(await blob.arrayBuffer());
-    const message = (sequence, seconds) => frameMessage(JPEG, w, h, sequence, seconds, jpeg);
-    return {joints: null, ms: performance.now() - began_ms, message, scale};
+    const message = (sequence, seconds) => frameMessage(JPEG, width, height, sequence, seconds, jpeg);
+    return {joints: null, ms: performance.now() - began_ms, message};
   }
 
   reset() { /* the server follows the dancer */ }

@@ -5,23 +5,25 @@ import {advice} from '../live/guide.js';
 import {BrowserWay, ServerWay} from '../live/way.js';
 
 const GOOD_MS = 900; // "good" stays this long before the next step
+const SIZE = {width: 640, height: 480}, LARGE_SIZE = {width: 1280, height: 720}; // for actors of 256 and of 512 px
 
 /**
  * One filming, until all steps are good, the visitor ends it, or something fails.
  *
- * making: the id. steps, rate_hz: of GET api/makings. parts: {video, stage (a 2d canvas), tables, drawSkeleton}.
+ * making: the id. offer: of GET api/makings. parts: {video, stage (a 2d canvas), tables, drawSkeleton}.
  * on: {state(key, values), step(step, {missing, part, good}), guide(word), end(error | null)}; `end` is called once.
  */
 export class Film {
-  #making; #steps; #rate_hz; #parts; #on;
+  #making; #steps; #rate_hz; #size; #parts; #on;
   #camera = null; #finder = null; #encoder = new ServerWay(); #socket = null;
   #index = 0; #views = {}; #began_ms = 0; #good_ms = 0;
   #finding = false; #encoding = false; #sent_ms = 0; #ended = false; #sequence = 0; #brightness = 255; #cutoff = '';
 
-  constructor(making, steps, rate_hz, parts, on) {
+  constructor(making, {steps, frame_rate, preset}, parts, on) {
     this.#making = making;
     this.#steps = steps;
-    this.#rate_hz = rate_hz;
+    this.#rate_hz = frame_rate;
+    this.#size = preset.endsWith('-256') ? SIZE : LARGE_SIZE;
     this.#parts = parts;
     this.#on = on;
   }
@@ -29,7 +31,7 @@ export class Film {
   async start(deviceId) {
     try {
       this.#on.state('asking_camera');
-      this.#camera = await Camera.open(this.#parts.video, deviceId, error => this.end(error));
+      this.#camera = await Camera.open(this.#parts.video, deviceId, error => this.end(error), this.#size);
       if (this.#ended) { this.#close(); return; } // the dialog was closed meanwhile
       this.#finder = await BrowserWay.start(this.#parts.tables, (done, all) =>
         this.#on.state('loading_pose', {percent: all ? Math.round(100 * done / all) : 0}));
@@ -37,7 +39,7 @@ export class Film {
       await this.#connect();
       if (this.#ended) { this.#close(); return; }
       this.#begin(0);
-      this.#camera.watch((video, frame) => this.#frame(video, frame));
+      this.#camera.watch((video, {at_ms}) => this.#frame(video, at_ms));
     } catch (error) { this.#fail(error); }
   }
 
@@ -119,10 +121,10 @@ export class Film {
     if (now - this.#good_ms > GOOD_MS) this.#next();
   }
 
-  #frame(video, {at_ms}) {
+  #frame(video, at_ms) {
     if (this.#ended || this.#socket.readyState !== WebSocket.OPEN) return;
     this.#send(video, at_ms);
-    this.#find(video, at_ms);
+    this.#find(at_ms);
   }
 
   async #send(video, at_ms) {
@@ -137,11 +139,11 @@ export class Film {
     finally { this.#encoding = false; }
   }
 
-  async #find(video, at_ms) {
+  async #find(at_ms) {
     if (this.#finding) return;
     this.#finding = true;
     try {
-      const {width, height} = this.#camera, picture = await createImageBitmap(video);
+      const picture = await this.#camera.picture(), {width, height} = picture;
       const {joints, message} = await this.#finder.look(picture, width, height, at_ms);
       if (this.#ended) { picture.close(); return; }
       this.#brightness = this.#camera.brightness();

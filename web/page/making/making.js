@@ -10,7 +10,7 @@ const POLL_MS = 1000;
 
 export class Making {
   #dialog; #video; #tables; #onActor; #cameraId;
-  #offer = null; #making = null; #film = null; #timer = 0; #versions = 0; #shown = ''; #actors = new Set();
+  #offer = null; #making = null; #film = null; #timer = 0; #news = ''; #shown = ''; #actors = new Set();
 
   /** dialog: where it happens. onActor: called with the id when an actor has a new version, or is gone. */
   constructor(dialog, video, tables, cameraId, onActor) {
@@ -141,7 +141,7 @@ export class Making {
   }
 
   #filmNow() {
-    const screen = make('canvas'), figure = make('canvas'), words = make('p'), how = make('p'), bar = make('progress'), skip = button('film_skip'), stop = button('film_stop');
+    const screen = make('canvas'), figure = make('canvas'), words = make('p'), how = make('p'), bar = make('progress'), lacks = make('p'), skip = button('film_skip'), stop = button('film_stop');
     screen.className = 'camera';
     Object.assign(figure, {width: 220, height: 220, className: 'figure'});
     figure.setAttribute('aria-hidden', 'true');
@@ -150,19 +150,22 @@ export class Making {
     const row = make('div');
     row.className = 'filming';
     const told = make('div');
-    told.append(figure, words, bar, how);
+    lacks.className = 'small';
+    told.append(figure, words, bar, lacks, how);
     row.append(screen, told);
     this.#draw(row, skip, stop);
     const say = (element, text) => { if (element.textContent !== text) element.textContent = text; };
     const parts = {video: this.#video, stage: screen.getContext('2d'), tables: this.#tables, drawSkeleton};
-    const film = this.#film = new Film(this.#making.id, this.#offer.steps, this.#offer.frame_rate, parts, {
+    const film = this.#film = new Film(this.#making.id, this.#offer, parts, {
       state: (key, values) => say(how, t(key, values)),
       guide: word => { if (word !== 'whole') say(how, t(`guide_${word}`)); else if (how.textContent && !how.dataset.kept) say(how, ''); },
       step: (step, {missing, part, good, number, of}) => {
         drawFigure(figure, step.id);
         say(words, good ? t('step_good') : `${number}/${of} · ${t(`step_${step.id}`)}`);
         bar.value = part;
-        bar.setAttribute('aria-label', missing.map(each => t(`view_${each}`)).join(', ') || t('step_good'));
+        const views = missing.map(each => t(`view_${each}`)).join(', ');
+        say(lacks, views && part > 0 ? t('step_lacks', {views}) : '');
+        bar.setAttribute('aria-label', views || t('step_good'));
       },
       end: error => { this.#film = null; this.#filmed(error); },
     });
@@ -193,8 +196,9 @@ export class Making {
   async #follow() {
     clearTimeout(this.#timer);
     const making = this.#making;
-    if (making.versions.length > this.#versions) this.#onActor(making.actor);
-    this.#versions = making.versions.length;
+    const news = `${making.id} ${making.versions.length} ${making.state === 'done'}`; // served only a moment after it is there
+    if (making.versions.length && news !== this.#news) this.#onActor(making.actor);
+    this.#news = news;
     const shown = `${making.state} ${making.findings.length}`;
     if (!this.#dialog.open) this.#shown = '';
     else if (this.#shown !== shown) {

@@ -49,7 +49,8 @@ function state(making) {
     case 'waiting': return t('making_waiting', {n: making.position});
     case 'training': {
       const what = t(`making_${progress?.stage ?? 'starting'}`);
-      const left = progress?.seconds_left != null ? t('time_left', {time: t('seconds', {n: Math.round(progress.seconds_left)})}) : '';
+      const seconds = Math.round(progress?.seconds_left ?? 0);
+      const left = seconds > 0 ? t('time_left', {time: t('seconds', {n: seconds})}) : '';
       const card = making.versions.length ? t('making_card', {actor: making.actor}) : '';
       return [what, left, card].filter(Boolean).join(' · ');
     }

@@ -117,6 +117,7 @@ export const en = {
   film_full: 'There is enough footage now.',
   film_size: 'The camera changed its picture size: stop, and film again.',
   step_good: 'Good!',
+  step_lacks: 'Still missing: {views}.',
   step_front: 'Face the camera, arms hanging.',
   step_arms_out: 'Stretch both arms out, fingers spread.',
   step_arms_up: 'Raise both arms above your head.',
