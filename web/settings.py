@@ -50,7 +50,7 @@ class WebSettings(ServerSettings):
     max_live_sessions_per_user: AtLeastOne = 2
     """The same for each user: a token, otherwise an address."""
     max_message_bytes: AtLeastOne = 2 * 2**20
-    """Of one WebSocket message; a larger one ends its session. A camera's frame as a JPEG takes 20 to 100 kB."""
+    """Of one WebSocket message; a larger one ends its session. A camera's frame as a JPEG takes 20 to 300 kB."""
 
     data_folder: Path = Path("~/.local/state/everybody-dance/web")
     """Where clips, results and recordings are kept until they are deleted. One gateway uses it at a time. Dances go on

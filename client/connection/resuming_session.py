@@ -142,7 +142,8 @@ class ResumingSession:
         self._stopped = asyncio.Event()
 
     async def __aenter__(self) -> ResumingSession:
-        await self._open(None)
+        if not await self._opened(None):
+            raise ServerError(f"stopped before {self._client.address} accepted the session")
         self._tell_connected()
         return self
 
@@ -157,7 +158,10 @@ class ResumingSession:
         return self._stream.accepted
 
     def stop(self) -> None:
-        """Do not replace a stream that is lost from now on: the source has ended. For LIVE sessions."""
+        """Do not replace a stream that is lost from now on: the source has ended. For LIVE sessions.
+
+        Entering raises ServerError if no stream is open yet.
+        """
         self._stopped.set()
         if self._opening is not None:
             self._opening.cancel()
@@ -201,17 +205,9 @@ class ResumingSession:
         if (reel.ended and (live or all_answered)) or self._stopped.is_set():
             self.lost_frames += reel.give_up() if live else 0
             return False
-        self._opening = asyncio.create_task(self._open(failure), name="transfer reconnecting")
-        try:
-            await self._opening
-        except asyncio.CancelledError:
-            me = asyncio.current_task()
-            if not self._stopped.is_set() or (me is not None and me.cancelling()):
-                raise
+        if not await self._opened(failure):
             self.lost_frames += reel.give_up()
             return False
-        finally:
-            self._opening = None
         self.reconnects += 1
         self._without_checkpoint = 0
         if live:
@@ -219,6 +215,22 @@ class ResumingSession:
         else:
             reel.rewind()
         self._tell_connected()
+        return True
+
+    async def _opened(self, failure: ServerError | None) -> bool:
+        """Open a stream as `_open`; return False if the session was stopped meanwhile."""
+        if self._stopped.is_set():
+            return False
+        self._opening = asyncio.create_task(self._open(failure), name="transfer opening")
+        try:
+            await self._opening
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if not self._stopped.is_set() or (me is not None and me.cancelling()):
+                raise
+            return False
+        finally:
+            self._opening = None
         return True
 
     async def _open(self, failure: ServerError | None) -> None:

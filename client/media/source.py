@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +20,24 @@ from video.opening import check_camera, is_endless
 from video.reader import VideoReader
 
 Reader = VideoReader | KeypointsReader
+
+
+@asynccontextmanager
+async def opened(source: Source) -> AsyncIterator[Reader]:
+    """Open `source` in a thread, since a file's start can take a while to read, and close it at the end.
+
+    Raises as `Source.open`. If it is cancelled meanwhile, it ends once the thread has, and nothing stays open.
+    """
+    opening = asyncio.create_task(asyncio.to_thread(source.open))
+    try:
+        reader = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await asyncio.wait({opening})
+        if opening.exception() is None:
+            opening.result().close()
+        raise
+    with reader:
+        yield reader
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from client.connection.session import DanceClient
 from client.connection.types import BodyFit, PoseChoice, SentFrame
 from client.errors import NoBodyFound, ServerError
 from client.media.frame_feed import FeedOptions
-from client.media.source import Source
+from client.media.source import Source, opened
 from client.poses.posed_feed import EstimatorThread, PosedFeed, StartEstimator
 from client.terminal.display import Display
 from client.transfer.job import TransferJob
@@ -53,7 +53,7 @@ async def fit(
     checkpoints: if the server goes away, the clip starts over.
     Raises CommandError, and NoBodyFound if the clip never shows a whole body.
     """
-    with await asyncio.to_thread(source.open) as reader:
+    async with opened(source) as reader:
         expected_frames = reader.expected_frames
     patience = patience or ServerPatience(PATIENCE_SECONDS)
     with display.progress("measuring the body", expected_frames) as line:
@@ -88,7 +88,7 @@ async def fit_counted(
                 patience.progress()
 
     while True:
-        with await asyncio.to_thread(source.open) as reader, ExitStack() as closing:
+        async with opened(source) as reader, AsyncExitStack() as closing:
             feed = source.feed(reader, FeedOptions(max_side_px=max_side_px))
             closing.callback(feed.close)
             frames: AsyncIterator[SentFrame] = feed

@@ -34,6 +34,12 @@ _REACHED: Final = """() => {
     const {activeElement} = document;
     return activeElement.id || activeElement.value || activeElement.tagName.toLowerCase();
 }"""
+_PANELS: Final = """() => {
+    const box = element => element.getBoundingClientRect().toJSON();
+    const canvases = [...document.querySelectorAll('#stage canvas')];
+    const panels = Object.fromEntries(canvases.map(each => [each.id, [box(each.parentElement), box(each)]]));
+    return [panels, box(document.querySelector('.bar')).top];
+}"""
 _ASK_ELSEWHERE: Final = """async address => {
     const refused = [];
     for (const path of ['api/visit', 'api/ticket', 'api/dances']) {
@@ -226,19 +232,37 @@ async def test_a_wide_camera_loses_nothing_at_its_sides(
     edges = np.full((1080, 1920, 3), 128, np.uint8)
     edges[:, :96], edges[:, -96:] = (255, 0, 0), (0, 0, 255)
     browser = await browsers.with_camera(write_camera(tmp_path / "wide.y4m", [edges] * 5))
-    for way in ("browser", "server"):
+    for way, most_pixels in (("browser", 1280 * 720), ("server", 640 * 480)):
         dance = await _open(visits, quick_page, browser=browser)
         await dance.start_camera(way)
         await dance.dances("anna")
         await dance.next_shown(2)
         source = await dance.shown("source")
         height_px, width_px = source.shape[:2]
-        assert width_px * height_px <= 640 * 480
+        assert width_px * height_px <= most_pixels
         assert abs(width_px / height_px - 16 / 9) < 0.02
         left, right = source[height_px // 2, [2, -3]].astype(int)
         assert left[0] - left[2] > 100
         assert right[2] - right[0] > 100
         await dance.page.close()
+
+
+@pytest.mark.slow
+async def test_a_phone_shows_each_panel_whole(quick_page: str, visits: Visits) -> None:
+    """No panel cuts its picture off, and the bar of buttons does not lie over the camera's picture."""
+    phone: dict[str, Any] = {"viewport": {"width": 390, "height": 720}, "is_mobile": True, "has_touch": True}
+    dance = await _open(visits, quick_page, **phone)
+    await dance.start_camera()
+    await dance.dances("anna")
+    panels, bar_top = await dance.page.evaluate(_PANELS)
+    assert len(panels) == 3
+    for screen, canvas in panels.values():
+        assert canvas["left"] >= screen["left"] - 1
+        assert canvas["right"] <= screen["right"] + 1
+        assert canvas["top"] >= screen["top"] - 1
+        assert canvas["bottom"] <= screen["bottom"] + 1
+    assert panels["source"][1]["top"] >= 0
+    assert panels["source"][1]["bottom"] <= bar_top
 
 
 @pytest.mark.slow

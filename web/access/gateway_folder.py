@@ -28,5 +28,5 @@ def gateway_folder(folder: Path, setting: str) -> Iterator[None]:
 
 
 def stays_unreadable(error: Exception) -> bool:
-    """Whether a record that could not be read is missing or damaged. A disk's fault may pass, and deletes nothing."""
-    return isinstance(error, FileNotFoundError) or not isinstance(error, OSError)
+    """Whether a record that could not be read is missing or damaged, and not only out of reach for a while."""
+    return isinstance(error, FileNotFoundError | ValueError | KeyError | TypeError)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from client.connection.session import DanceClient
 from client.connection.types import Accepted, Answer, BodyFit, PoseChoice, SentFrame, TransferOptions
 from client.errors import ServerError
 from client.media.frame_feed import FeedOptions, FileFeed
-from client.media.source import Reader, Source
+from client.media.source import Reader, Source, opened
 from client.transfer.body_pass import fit_counted
 from client.transfer.job import CHECKPOINT_EVERY_FRAMES
 from client.transfer.look_ahead import look_ahead_for
@@ -244,9 +244,10 @@ class ClipDancer:
         dance, progress = self._dance, self._dance.progress
         progress.begin(begun.next_sequence)
         loop = asyncio.get_running_loop()
-        with ExitStack() as closing:
+        async with AsyncExitStack() as closing:
             clip = self._clip()
-            reader = closing.enter_context(await asyncio.to_thread(clip.open))
+            reader = await closing.enter_async_context(opened(clip))
+            assert isinstance(reader, VideoReader)
             spool = closing.enter_context(Spool(self._spool_path))
             # One thread: the answers must be written in order, and off the event loop.
             writing = ThreadPoolExecutor(1, thread_name_prefix="spool")

@@ -151,6 +151,11 @@ class LiveSessions:
                     session.drain()
                 try:
                     return await session.run()
+                except ServerError:
+                    if not self._draining.is_set():
+                        raise
+                    await _tell_end(socket, "draining")
+                    return "draining"
                 finally:
                     self._sessions.discard(session)
 
@@ -208,8 +213,10 @@ class _Session:
         """Dance until the page, the server or the process ends it. Returns the reason. Raises Refused, ServerError."""
         background = await self._background()
         options = self._opened.options(await self._size(), background)
-        async with ResumingSession(self._client, options, self._patience, self._tell_connection) as session:
-            self._resuming = session
+        resuming = self._resuming = ResumingSession(self._client, options, self._patience, self._tell_connection)
+        if self._end:  # since this session was admitted
+            resuming.stop()
+        async with resuming as session:
             await self._socket.send_text(accepted_message(session.accepted))
             receiving = asyncio.create_task(self._receive(session), name="live frames")
             try:

@@ -138,13 +138,17 @@ class Makings:
         return making
 
     async def film(self, making: Making) -> None:
-        """Drop the footage, so that it can be filmed again. Raises Refused 409 while the training goes on."""
+        """Drop the footage, so that it can be filmed again.
+
+        Raises Refused: 409 while the training goes on, 500 if the footage cannot be deleted.
+        """
         self._check_open(making)
         filming = self._filming.pop(making.record.id, None)
         if filming is not None:
             filming.supersede()
         async with self._upload_lock(making):
             self._check_open(making)
+            await _delete(making)
             self.store.touch(
                 making,
                 state=State.FILMING,
@@ -155,12 +159,12 @@ class Makings:
                 ended_s=None,
                 footage_deleted=False,
             )
-            await asyncio.to_thread(delete_footage, making)
 
     async def filming(self, visitor: Visitor, making_id: str) -> Filming:
         """Return what keeps the frames of a live session, a context manager; it takes over from an earlier one.
 
-        Raises Refused: 404 for an unknown making, 409 for one that has its footage.
+        Raises Refused: 404 for an unknown making, 409 for one that has its footage, 500 if earlier footage cannot be
+        deleted.
         """
         making = self.store.find(visitor.id, making_id)
         self._check_filming(making)
@@ -172,7 +176,7 @@ class Makings:
         if record.kind == "camera":
             await asyncio.to_thread(cut, making.spool, record.bytes)
         else:
-            making.upload.unlink(missing_ok=True)
+            await _delete(making)  # what a kill or a full disk left must not get into this training
 
         def keep(now: FootageRecord) -> None:
             if self._filming.get(making_id) is filming and making.record.state is State.FILMING:
@@ -207,7 +211,7 @@ class Makings:
             frames, seconds = await asyncio.to_thread(check_video, making.upload, self.settings)
         except (Refused, UnreadableVideo):
             self.store.touch(making, footage=FootageRecord())
-            await asyncio.to_thread(delete_footage, making)
+            await _delete(making)
             raise
         return replace(footage, frames=frames, seconds=seconds)
 
@@ -223,7 +227,7 @@ class Makings:
             filming.supersede()
         footage = FootageRecord(kind="file", size=size)
         self.store.touch(making, footage=footage)
-        await asyncio.to_thread(delete_footage, making)
+        await _delete(making)
         return footage
 
     def agree(self, making: Making, name: str, typed: str, shown: str) -> None:
@@ -279,19 +283,21 @@ class Makings:
         self.cancel(making)
         self.queue.drop_footage(making)
         if not await self.queue.cleared(making):
-            text = "The footage cannot be deleted now. The server tries again when it starts the next time."
-            raise Refused(500, "not_deleted", text)
+            raise _not_deleted()
         if making.record.versions and self._versions(making.record.actor):
             return
         await asyncio.to_thread(self.store.forget, making)
 
     async def withdraw(self, visitor: Visitor, actor: str) -> None:
-        """Delete an actor that this visitor made. Raises Refused 404 and 409."""
+        """Delete an actor that this visitor made. Raises Refused 404 and 409, and 500 if footage cannot be deleted."""
         if actor not in self.actors_of(visitor.id) or not self._versions(actor):
             raise Refused(404, "not_yours", "You have made no actor of this name here.")
         makings = [making for making in self.store.of(visitor.id) if making.record.actor == actor]
         if any(making.record.state.is_queued for making in makings):
             raise Refused(409, "in_training", "This actor is in training: cancel that first.")
+        for making in makings:
+            if making.record.state.is_over:
+                await _delete(making)
         await asyncio.to_thread(self._actors.remove, actor)
         metrics.WITHDRAWN.inc()
         for making in makings:
@@ -311,7 +317,8 @@ class Makings:
                 _log.exception("makings were not deleted in time")
 
     def expire(self) -> None:
-        """Cancel what waits for its visitor for too long, and forget what left no actor."""
+        """Cancel what waits too long for its visitor, delete what could not be deleted, forget what left no actor."""
+        self.queue.clear_again()
         before_s = self.store.clock() - self.settings.makings_kept_seconds
         for making in self.store.all():
             record = making.record
@@ -334,6 +341,18 @@ class Makings:
         if making.record.state is not State.FILMING:
             text = "There is footage already: ask for filming again, which deletes it."
             raise Refused(409, "already_filmed", text)
+
+
+async def _delete(making: Making) -> None:
+    try:
+        await asyncio.to_thread(delete_footage, making)
+    except OSError as error:
+        _log.error("footage was not deleted", extra=logs.facts(making=making.record.id, because=error))
+        raise _not_deleted() from error
+
+
+def _not_deleted() -> Refused:
+    return Refused(500, "not_deleted", "The footage could not be deleted. The server will try again.")
 
 
 def printable(text: str) -> str:

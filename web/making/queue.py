@@ -97,12 +97,21 @@ class TrainingQueue:
 
         What could not be deleted before is tried again.
         """
-        if making in self._undeletable:
-            self._undeletable.discard(making)
-            self._clear_later(making)
+        self._clear_again(making)
         while making.record.deletes and making not in self._undeletable:
             await self._cleared.wait()
         return making not in self._undeletable
+
+    def clear_again(self) -> None:
+        """Try again to delete what could not be deleted; a moment later it is gone."""
+        for making in list(self._undeletable):
+            self._clear_again(making)
+
+    def _clear_again(self, making: Making) -> None:
+        if making in self._undeletable:
+            self._undeletable.discard(making)
+            if self._store.has(making):
+                self._clear_later(making)
 
     def _clear_later(self, making: Making) -> None:
         task = asyncio.create_task(self._clear(making), name="deleting footage")
@@ -119,11 +128,12 @@ class TrainingQueue:
         try:
             await asyncio.to_thread(delete_footage, making)
             self._store.change(making, footage_deleted=True)
-        except OSError as error:  # the next start tries again
+        except Exception as error:  # of any kind: who waits for it must be told
             self._undeletable.add(making)
             _log.error("footage was not deleted", extra=logs.facts(making=making.record.id, because=error))
-        self._cleared.set()
-        self._cleared = asyncio.Event()
+        finally:
+            self._cleared.set()
+            self._cleared = asyncio.Event()
 
     async def _run(self) -> None:
         while True:

@@ -14,15 +14,16 @@ Without `WEB_MAKES_ACTORS` all of this answers 404 `not_offered`.
     POST   /api/makings/ID/start               queue the training
     POST   /api/makings/ID/cancel              end it, and delete the footage
     GET    /api/makings/ID/preview?after=N     the newest preview, a PNG
-    DELETE /api/makings/ID                     cancel it, and forget it
+    DELETE /api/makings/ID                     cancel it, delete the footage, and forget it
     DELETE /api/makings/actors/ACTOR           withdraw an actor: delete all its versions
 
 **GET /api/makings**: `{"steps": [STEP...], "limits": {"seconds", "bytes", "name_characters", "words_characters",
-"chunk_bytes"}, "frame_rate", "minutes", "preset", "makings": [MAKING...]}`. The newest making comes first.
+"chunk_bytes"}, "frame_rate", "minutes", "preset", "picture_px": [640, 480], "makings": [MAKING...]}`. The newest making
+comes first.
 STEP is `{"id": "front", "views": ["front", "left_foot", "right_foot"], "seconds": 2.0}`, in the order of filming: a
 step is good once each of its views was seen for so many seconds while it was asked for. The last step, `dance`, has no
 views: the person moves freely for so long. More frames a second than `frame_rate` are thinned out, so 15 to 30 are
-worth sending. `minutes` of training follow the preparation of the footage.
+worth sending, each of as many pixels as `picture_px`. `minutes` of training follow the preparation of the footage.
 
 **GET /api/makings/name**: `{"actor": "anna", "free": true, "yours": false}`. An actor of one's own is free to get a new
 version.
@@ -93,8 +94,8 @@ them is empty or too long. It can be repeated until the start.
 **POST …/cancel**: answers at once with the state `cancelled`; then the training is ended and the files are deleted.
 Versions that were published already stay until they are withdrawn.
 
-**DELETE …/ID**: 204, once its files are gone. If its actor exists, only the footage goes: the record says whose
-actor it is.
+**DELETE …/ID**: 204, once its files are gone; 500 `not_deleted` if they cannot be deleted now. If its actor exists,
+only the footage goes: the record says whose actor it is.
 
 **DELETE …/actors/ACTOR**: 204. Only for the visitor who made it here (404 `not_yours` otherwise), and not while it is
 in training (409 `in_training`). New sessions no longer find the actor; running ones go on to their end.
@@ -118,7 +119,7 @@ from web.dances.messages import body_of, whole_number
 from web.making.makings import MOST_WORDS_CHARACTERS, Makings, WrongOffset
 from web.making.names import MOST_NAME_CHARACTERS
 from web.making.store import Making
-from web.making.view import STEPS, preview_number
+from web.making.view import STEPS, filmed_px, preview_number
 
 _MOST_JSON_BYTES: Final = 2**17
 _PATH: Final = "/api/makings"
@@ -176,6 +177,7 @@ class _Handlers:
                 "frame_rate": settings.making_frame_rate,
                 "minutes": settings.making_minutes,
                 "preset": settings.making_preset,
+                "picture_px": filmed_px(settings.making_preset),
                 "makings": [self._makings.view(making) for making in mine],
             }
         )

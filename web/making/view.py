@@ -29,6 +29,14 @@ _STAGES: Final = {
 }
 
 
+def filmed_px(preset: str) -> tuple[int, int]:
+    """Return how many pixels the pictures of a camera should have, as width and height, for an actor of `preset`.
+
+    A preset's name ends with the size of its actors.
+    """
+    return (640, 480) if preset.endswith("-256") else (1280, 720)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of the guidance. views: each must be seen for `seconds`; without any, only the time counts."""

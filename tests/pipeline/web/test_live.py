@@ -144,20 +144,27 @@ async def test_a_page_is_told_that_the_orchestrator_is_lost(tmp_path):
 
 
 async def test_a_draining_gateway_does_not_wait_for_a_lost_orchestrator(tmp_path):
-    """The page is sent to the next gateway at once, although this one would look for its orchestrator for longer."""
+    """Pages are sent to the next gateway at once, although this one would look for its orchestrator for longer.
+
+    One of them has danced already, and the session of the other one was not open yet.
+    """
     publish_actor(tmp_path, "anna", face=False)
+    lost = {"reconnecting": "server_unreachable"}
     async with Visitor("") as visitor, stack_of(tmp_path) as first, AsyncExitStack() as sockets:
         async with gateway_of(first.address, drain_seconds=PATIENCE_SECONDS) as address:
             visitor.address, visitor.headers = address, {"Origin": address}
             await visitor.arrive()
-            live = await sockets.enter_async_context(visitor.live())
-            await live.send(0)
-            assert isinstance(await live.said(), Answered)
+            dancing = await sockets.enter_async_context(visitor.live())
+            await dancing.send(0)
+            assert isinstance(await dancing.said(), Answered)
             assert first.server is not None
             await first.server.stop(0)
-            assert await live.said() == {"reconnecting": "server_unreachable"}
-            ending = asyncio.create_task(live.ends())
-        assert await ending == [{"ended": "draining"}, 1012]
+            assert await dancing.said() == lost
+            opening = await sockets.enter_async_context(visitor.live(ticket=await visitor.ticket(), accepted=False))
+            assert await opening.said() == lost
+            endings = asyncio.gather(dancing.ends(), opening.ends())
+        for ending in await endings:
+            assert ending == [{"ended": "draining"}, 1012]
 
 
 async def test_pictures_are_added_to_a_recording_while_it_lasts(stack: Stack):

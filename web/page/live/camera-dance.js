@@ -102,7 +102,7 @@ export class CameraDance {
     let picture = null;
     try {
       if (this.#frames++ % LUMA_EVERY === 0) this.#brightness = this.#camera.brightness();
-      picture = await this.#camera.picture();
+      picture = await this.#camera.picture(way.most_pixels);
       const {width, height} = picture;
       const {joints, ms, message} = await way.look(picture, width, height, at_ms);
       if (way !== this.#way || this.#phase === 'ended') { picture.close(); return; }

@@ -6,8 +6,8 @@ const WORDS = {
   OverconstrainedError: 'no_camera', NotReadableError: 'camera_busy', AbortError: 'camera_busy',
 };
 const LUMA_WIDTH = 32, LUMA_HEIGHT = 24;
-/** What a dance needs: larger pictures find no more joints, and take longer. */
-const FOR_DANCING = {width: 640, height: 480};
+// Cameras show their whole width at such a size; smaller ones often cut the sides off.
+const WANTED_PX = {width: {ideal: 1280}, height: {ideal: 720}};
 
 /** The cameras of this machine: [{id, label}]. Labels are empty until the visitor has allowed a camera once. */
 export async function cameras() {
@@ -18,36 +18,30 @@ export async function cameras() {
 export class Camera {
   #video;
   #stream;
-  #most_pixels;
   #stopped = false;
+  #shrunk = new OffscreenCanvas(1, 1).getContext('2d', {alpha: false});
   #light = new OffscreenCanvas(LUMA_WIDTH, LUMA_HEIGHT).getContext('2d', {willReadFrequently: true});
 
-  constructor(video, stream, onLost, {width, height}) {
+  constructor(video, stream, onLost) {
     this.#video = video;
     this.#stream = stream;
-    this.#most_pixels = width * height;
     const [track] = stream.getVideoTracks();
     track.onended = () => { if (!this.#stopped) { this.stop(); onLost(new ApiError('camera_unplugged', 'the camera ended')); } };
   }
 
-  /**
-   * Open a camera on `video`, with all that it sees. Rejects with an ApiError.
-   *
-   * onLost: called with an ApiError when it is unplugged. size: what it should have; a larger picture is shrunk to as
-   * many pixels.
-   */
-  static async open(video, deviceId, onLost, size = FOR_DANCING) {
+  /** Open a camera on `video`. onLost: called with an ApiError when it is unplugged. Rejects with an ApiError. */
+  static async open(video, deviceId, onLost) {
     if (!navigator.mediaDevices?.getUserMedia) throw new ApiError('camera_insecure', 'a camera needs https or localhost');
     if (!('requestVideoFrameCallback' in video)) throw new ApiError('browser_too_old', 'requestVideoFrameCallback is missing');
-    const wanted = {width: {ideal: size.width}, height: {ideal: size.height}, frameRate: {ideal: 30}};
-    // Else Chromium cuts off what has another shape, and a dancer needs the room.
+    const wanted = {...WANTED_PX, frameRate: {ideal: 30}};
+    // Otherwise Chromium crops pictures of another shape, and a dancer needs room for both arms.
     if (navigator.mediaDevices.getSupportedConstraints().resizeMode) wanted.resizeMode = {exact: 'none'};
     let stream;
     try {
       if (deviceId) wanted.deviceId = {exact: deviceId};
       stream = await navigator.mediaDevices.getUserMedia({video: wanted, audio: false});
     } catch (error) {
-      if (error.name === 'OverconstrainedError' && deviceId) return Camera.open(video, '', onLost, size);
+      if (error.name === 'OverconstrainedError' && deviceId) return Camera.open(video, '', onLost);
       throw new ApiError(WORDS[error.name] ?? 'camera_failed', `${error.name}: ${error.message}`);
     }
     video.srcObject = stream;
@@ -57,12 +51,9 @@ export class Camera {
       for (const track of stream.getTracks()) track.stop();
       throw new ApiError('camera_failed', error.message);
     }
-    return new Camera(video, stream, onLost, size);
+    return new Camera(video, stream, onLost);
   }
 
-  /** The size of its pictures in pixels. */
-  get width() { return this.#shrunk(this.#video.videoWidth); }
-  get height() { return this.#shrunk(this.#video.videoHeight); }
   /** The camera's own frames a second, as it reports them; 30 if it does not. */
   get rate_hz() { return this.#stream.getVideoTracks()[0].getSettings().frameRate || 30; }
   get deviceId() { return this.#stream.getVideoTracks()[0].getSettings().deviceId; }
@@ -77,15 +68,25 @@ export class Camera {
     this.#video.requestVideoFrameCallback(next);
   }
 
-  /** Resolve to the picture of now, an ImageBitmap of `width` and `height`. */
-  picture() {
-    const shrunk = {resizeWidth: this.width, resizeHeight: this.height, resizeQuality: 'medium'};
-    return createImageBitmap(this.#video, this.width < this.#video.videoWidth ? shrunk : undefined);
+  /** The size in pixels, {width, height}, of a picture of at most so many pixels. */
+  size(most_pixels) {
+    const {videoWidth: width, videoHeight: height} = this.#video, scale = Math.sqrt(most_pixels / (width * height));
+    if (scale >= 1) return {width, height};
+    const [w, h] = [width, height].map(side => 2 * Math.floor(scale * side / 2)); // videos need even sides
+    return {width: w, height: h};
   }
 
-  #shrunk(side_px) {
-    const scale = Math.sqrt(this.#most_pixels / (this.#video.videoWidth * this.#video.videoHeight));
-    return scale < 1 ? 2 * Math.floor(scale * side_px / 2) : side_px; // even, as video needs it
+  /** Resolve to the picture of now, an ImageBitmap with all that the camera sees, of at most so many pixels. */
+  async picture(most_pixels) {
+    const {width, height} = this.size(most_pixels);
+    if (width === this.#video.videoWidth) return createImageBitmap(this.#video);
+    const {canvas} = this.#shrunk;
+    if (canvas.width !== width || canvas.height !== height) {
+      Object.assign(canvas, {width, height});
+      this.#shrunk.imageSmoothingQuality = 'medium';
+    }
+    this.#shrunk.drawImage(this.#video, 0, 0, width, height);
+    return canvas.transferToImageBitmap();
   }
 
   /** The mean brightness of the picture, 0 to 255. */

@@ -5,7 +5,6 @@ import {advice} from '../live/guide.js';
 import {BrowserWay, ServerWay} from '../live/way.js';
 
 const GOOD_MS = 900; // "good" stays this long before the next step
-const SIZE = {width: 640, height: 480}, LARGE_SIZE = {width: 1280, height: 720}; // for actors of 256 and of 512 px
 
 /**
  * One filming, until all steps are good, the visitor ends it, or something fails.
@@ -14,16 +13,16 @@ const SIZE = {width: 640, height: 480}, LARGE_SIZE = {width: 1280, height: 720};
  * on: {state(key, values), step(step, {missing, part, good}), guide(word), end(error | null)}; `end` is called once.
  */
 export class Film {
-  #making; #steps; #rate_hz; #size; #parts; #on;
+  #making; #steps; #rate_hz; #most_pixels; #parts; #on;
   #camera = null; #finder = null; #encoder = new ServerWay(); #socket = null;
   #index = 0; #views = {}; #began_ms = 0; #good_ms = 0;
   #finding = false; #encoding = false; #sent_ms = 0; #ended = false; #sequence = 0; #brightness = 255; #cutoff = '';
 
-  constructor(making, {steps, frame_rate, preset}, parts, on) {
+  constructor(making, {steps, frame_rate, picture_px}, parts, on) {
     this.#making = making;
     this.#steps = steps;
     this.#rate_hz = frame_rate;
-    this.#size = preset.endsWith('-256') ? SIZE : LARGE_SIZE;
+    this.#most_pixels = picture_px[0] * picture_px[1];
     this.#parts = parts;
     this.#on = on;
   }
@@ -31,7 +30,7 @@ export class Film {
   async start(deviceId) {
     try {
       this.#on.state('asking_camera');
-      this.#camera = await Camera.open(this.#parts.video, deviceId, error => this.end(error), this.#size);
+      this.#camera = await Camera.open(this.#parts.video, deviceId, error => this.end(error));
       if (this.#ended) { this.#close(); return; } // the dialog was closed meanwhile
       this.#finder = await BrowserWay.start(this.#parts.tables, (done, all) =>
         this.#on.state('loading_pose', {percent: all ? Math.round(100 * done / all) : 0}));
@@ -133,7 +132,7 @@ export class Film {
     this.#encoding = true;
     this.#sent_ms = at_ms;
     try {
-      const {width, height} = this.#camera, {message} = await this.#encoder.look(video, width, height);
+      const {width, height} = this.#camera.size(this.#most_pixels), {message} = await this.#encoder.look(video, width, height);
       if (!this.#ended) this.#socket.send(message(this.#sequence++, at_ms / 1000));
     } catch (error) { this.#fail(error); }
     finally { this.#encoding = false; }
@@ -143,7 +142,7 @@ export class Film {
     if (this.#finding) return;
     this.#finding = true;
     try {
-      const picture = await this.#camera.picture(), {width, height} = picture;
+      const picture = await this.#camera.picture(this.#finder.most_pixels), {width, height} = picture;
       const {joints, message} = await this.#finder.look(picture, width, height, at_ms);
       if (this.#ended) { picture.close(); return; }
       this.#brightness = this.#camera.brightness();

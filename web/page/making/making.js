@@ -196,7 +196,8 @@ export class Making {
   async #follow() {
     clearTimeout(this.#timer);
     const making = this.#making;
-    const news = `${making.id} ${making.versions.length} ${making.state === 'done'}`; // served only a moment after it is there
+    // A new version is listed a moment before it is served, so the cards are loaded again at the end.
+    const news = `${making.id} ${making.versions.length} ${making.state === 'done'}`;
     if (making.versions.length && news !== this.#news) this.#onActor(making.actor);
     this.#news = news;
     const shown = `${making.state} ${making.findings.length}`;
@@ -221,7 +222,13 @@ export class Making {
     const cancel = button('making_cancel');
     cancel.addEventListener('click', async () => {
       if (!confirm(t('making_cancel_sure'))) return;
-      try { await ask(`api/makings/${this.#making.id}/cancel`, {method: 'POST'}); } catch (error) { this.#wrong(error); return; }
+      cancel.disabled = true; // it may take some seconds until the training has ended and its files are gone
+      try {
+        await ask(`api/makings/${this.#making.id}`, {method: 'DELETE'});
+      } catch (error) {
+        this.#wrong(error);
+        return;
+      } finally { cancel.disabled = false; }
       this.#making = null;
       this.#dialog.close();
     });

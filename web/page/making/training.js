@@ -56,6 +56,7 @@ function state(making) {
     }
     case 'done': return t('making_done', {actor: making.actor, version: number(making.version)});
     case 'refused': case 'failed': return sentence(`making_${problem?.code}`, problem?.text ?? '');
+    case 'cancelled': return t(making.footage_deleted ? 'making_cancelled' : 'making_cancelling');
     default: return t(`making_${making.state}`);
   }
 }

@@ -147,6 +147,7 @@ export const en = {
   making_card: 'your card is there already: {actor}',
   making_done: 'Done: you are the actor “{actor}”, version {version}.',
   making_cancelled: 'Cancelled. The footage is deleted.',
+  making_cancelling: 'Cancelled. Deleting the footage…',
   making_preview: 'Frames of the footage, and how the network draws them so far',
 
   no_actor: 'There is no actor that can dance here yet. Train one with “dance train”, then load the page again.',
@@ -317,7 +318,7 @@ export const en = {
   why_not_yours: 'Only the person who made this actor here can withdraw it.',
   why_in_training: 'This actor is in training: cancel that first.',
   why_disk_full: 'The server’s disk is full.',
-  why_not_deleted: 'The footage cannot be deleted now. The server tries again when it starts the next time.',
+  why_not_deleted: 'The footage could not be deleted. The server will try again.',
   why_making_footage_refused: 'The footage is not good enough yet:',
   why_making_footage_unusable: 'The footage cannot be used: film again.',
   why_making_too_short: 'The footage is too short: film again.',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 
 from tests.unit.web.making.conftest import CONSENT
@@ -152,24 +151,6 @@ async def test_what_a_killed_gateway_did_not_delete_is_deleted_at_the_next_start
         await house.until(making_id, lambda record: record.footage_deleted)
         assert [path.name for path in making.folder.iterdir()] == ["making.json"]
         assert house.trainer.cancelled == [f"{making_id}-1"]
-
-
-async def test_footage_that_cannot_be_deleted_is_not_called_deleted(house, monkeypatch):
-    """Its visitor is told so, does not wait for ever, and may ask again."""
-    maker = await house.maker()
-    making_id = await maker.begins()
-    await maker.films(making_id)
-
-    def refuse(making):
-        raise PermissionError(errno.EACCES, "read-only")
-
-    with monkeypatch.context() as broken:
-        broken.setattr("web.making.queue.delete_footage", refuse)
-        assert (await maker.ask("DELETE", f"/{making_id}")).refusal == (500, "not_deleted")
-        assert (await maker.ask("DELETE", f"/{making_id}")).refusal == (500, "not_deleted")
-    assert not house.making(making_id).record.footage_deleted
-    assert (await maker.ask("DELETE", f"/{making_id}")).status == 204
-    assert not any(house.makings.store.root.glob(f"*/{making_id}"))
 
 
 async def test_bad_footage_is_refused_in_words_and_filmed_again(house):
