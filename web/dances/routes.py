@@ -38,7 +38,8 @@ GET /dances/{id}/preview?after=N
     belong to the same frame; while the body is measured, there is only a source. Ask again right after an answer, or
     after 200 ms without one.
 GET /dances/{id}/result
-    The MP4, with Range. `?download=1` adds Content-Disposition: attachment. 409 `not_ready` before the state is "done".
+    The MP4, with Range. `?download=1` makes it a download, named after the actor and the dance's time in UTC. 409
+    `not_ready` before the state is "done".
 GET /dances/{id}/source
     What was uploaded, or the sample, with Range, for playing it beside the result. Not flipped by `mirror`.
 GET /dances/{id}/poses
@@ -92,6 +93,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -263,7 +265,8 @@ class _Handlers:
     async def result(self, request: Request) -> Response:
         dance = self._dance(request)
         _expect_done(dance)
-        download = f"{dance.record.actor}.mp4" if request.query_params.get("download") else None
+        begun = datetime.fromtimestamp(dance.record.created_s, UTC).strftime("%Y-%m-%d-%H%M%S")
+        download = f"{dance.record.actor}-{begun}.mp4" if request.query_params.get("download") else None
         return _file(dance.folder / RESULT_FILE, "video/mp4", download)
 
     async def source(self, request: Request) -> Response:

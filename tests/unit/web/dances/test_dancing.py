@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +45,10 @@ async def test_clip_becomes_a_video_with_every_frame_and_the_sound(house: House,
     assert told["result"]["frames"] == FRAMES
     assert told["result"]["seconds"] == pytest.approx(3.0)
     result = await browser.ask("GET", f"/api/dances/{dance['id']}/result?download=1")
-    assert result.headers["content-disposition"] == 'attachment; filename="ben.mp4"'
+    named = re.fullmatch(r'attachment; filename="ben-([\d-]+)\.mp4"', result.headers["content-disposition"])
+    assert named is not None
+    begun = datetime.strptime(f"{named[1]}Z", "%Y-%m-%d-%H%M%S%z")
+    assert int(begun.timestamp()) == int(record.created_s)
     seen = played(result.body)
     assert seen.times_s == pytest.approx([index / RATE_HZ for index in range(FRAMES)])
     assert rising(seen.levels)
