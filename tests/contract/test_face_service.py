@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
+from itertools import count
 
 import grpc
 import grpc.aio
@@ -23,16 +25,28 @@ from serving.rpc.server import running
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SIDE_PX = 32
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def settings(store: ActorStore) -> FaceSettings:
+    """The settings of the service."""
+    return FaceSettings(actors_root=store.root, threads=1, precision="f32", drain_seconds=1.0)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stub(store: ActorStore, publish: Callable[..., Actor]) -> AsyncIterator[face_pb2_grpc.FaceServiceStub]:
-    """Run the service with the actors "kind" (bias 10), "stern" (bias 20) and "faceless"."""
+async def service(settings: FaceSettings, publish: Callable[..., Actor]) -> FaceService:
+    """The service with the actors "kind" (bias 10), "stern" (bias 20) and "faceless"; `stub` runs it."""
     publish("kind", bias=10)
     publish("stern", bias=20)
     publish("faceless", face=False)
-    settings = FaceSettings(actors_root=store.root, threads=1, precision="f32", drain_seconds=1.0)
-    async with running(FaceService(settings), settings) as server:
+    return FaceService(settings)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stub(service: FaceService, settings: FaceSettings) -> AsyncIterator[face_pb2_grpc.FaceServiceStub]:
+    """Run the service."""
+    async with running(service, settings) as server:
         async with open_channel(f"127.0.0.1:{server.health_port}") as channel:
             health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
             assert health.status == health_pb2.HealthCheckResponse.SERVING
@@ -81,9 +95,19 @@ async def test_a_face_is_refined(stub):
     assert answer.batch_size == 1
 
 
-async def test_each_session_gets_its_own_face(stub):
+async def test_each_session_gets_its_own_face(stub, service, monkeypatch):
     """Concurrent sessions of two actors each get their own face, from their own actor, in shared batches."""
     wanted = [(("kind", 10) if seed % 2 else ("stern", 20), seed) for seed in range(24)]
+    batcher, all_came, came = service._batcher, threading.Event(), count(1)
+    submit = batcher.submit
+
+    async def counted(network, crop):
+        if next(came) == len(wanted):
+            all_came.set()
+        return await submit(network, crop)
+
+    monkeypatch.setattr(batcher, "submit", counted)
+    batcher.worker.submit(all_came.wait, PATIENCE_SECONDS)  # as a batch that runs meanwhile
     answers = await asyncio.gather(*(stub.Refine(request(actor, seed)) for (actor, _), seed in wanted))
     for ((_, bias), seed), answer in zip(wanted, answers, strict=True):
         assert answer.face.data == right_answer(seed, bias)
