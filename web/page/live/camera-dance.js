@@ -129,7 +129,7 @@ export class CameraDance {
     const progress = this.#whole.see(word, performance.now());
     this.#on.guide(word, progress);
     if (word === 'whole' && this.#settled && !this.#session) this.#open();
-    if (progress < 1 || this.#trial || !this.#settled) return;
+    if (progress < 1 || !this.#settled) return;
     this.#phase = 'dancing';
     this.#pictured_ms = performance.now();
     this.#on.guide(null, 1);
@@ -178,7 +178,7 @@ export class CameraDance {
     return word === 'whole' ? head.no ?? 'no_picture' : word;
   }
 
-  // Whether it is known where the pose is found; the dance does not begin before.
+  // Whether the first pictures have told where the pose is found. A dance begins while the server is still tried.
   get #settled() { return this.#decided || this.#settings.way !== 'auto'; }
 
   // 'auto': stay in the browser if it is fast enough, otherwise see whether the server holds a higher rate.
