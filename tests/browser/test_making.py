@@ -12,7 +12,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from client.local_stack.stack import local_stack
 from serving.actors.store import ActorStore
-from tests.browser.cameras import sample_frames, write_camera
+from tests.browser.cameras import SAMPLE_CLIP, sample_frames, write_camera
 from tests.browser.dance_page import LONG_PATIENCE_MS, PATIENCE_MS, DancePage
 from tests.browser.visits import Browsers, Visits
 from tests.page_words import sentence
@@ -46,6 +46,19 @@ async def _begin(page: Page) -> None:
     await _button(page, "agree").click()
 
 
+async def _cancel(page: Page) -> None:
+    """Start a training from an uploaded video, and cancel it while it runs."""
+    page.once("dialog", lambda dialog: dialog.accept())
+    async with page.expect_file_chooser() as chooser:
+        await _button(page, "footage_file").click()
+    await (await chooser.value).set_files(SAMPLE_CLIP)
+    await _button(page, "making_start").click(timeout=PATIENCE_MS)
+    await expect(page.locator("#making .training")).to_be_visible()
+    await page.wait_for_event("response", lambda response: "/api/makings/" in response.url)  # its progress
+    await _button(page, "making_cancel").click()
+    await expect(page.locator("#making")).to_be_hidden(timeout=PATIENCE_MS)
+
+
 async def _film(page: Page) -> None:
     """Film all steps, and go on to the next one when a step has had its time."""
     await _button(page, "film_start").click()
@@ -58,7 +71,10 @@ async def _film(page: Page) -> None:
 
 
 async def test_a_visitor_becomes_a_card_and_dances_as_themselves(visits: Visits, filmed: Browser, tmp_path: Path):
-    """Name, consent, filming, training, a card: then the actor dances. The footage is gone, the consent is stored."""
+    """Name, consent, filming, training, a card: then the actor dances. The footage is gone, the consent is stored.
+
+    A first attempt is cancelled, and leaves nothing.
+    """
     actors = tmp_path / "actors"
     actors.mkdir()
     settings = {
@@ -71,6 +87,9 @@ async def test_a_visitor_becomes_a_card_and_dances_as_themselves(visits: Visits,
     async with local_stack(actors, tmp_path / "logs", settings=settings, page_port=0) as stack:
         page = await visits.open(f"http://127.0.0.1:{stack.page_port}/", filmed)
         dance_page = await DancePage(page).ready()
+        await _begin(page)
+        await _cancel(page)
+        assert not list((tmp_path / "data" / "makings").glob("*/*"))
         await _begin(page)
         await _film(page)
         await _button(page, "making_start").click(timeout=PATIENCE_MS)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from serving.errors import BadSettings
+from serving.observability import logs
 from serving.process.atomic_files import locked_folder
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -27,6 +32,15 @@ def gateway_folder(folder: Path, setting: str) -> Iterator[None]:
         yield
 
 
-def stays_unreadable(error: Exception) -> bool:
-    """Whether a record that could not be read is missing or damaged, and not only out of reach for a while."""
-    return isinstance(error, FileNotFoundError | ValueError | KeyError | TypeError)
+def leave_out(folder: Path, what: str, error: Exception) -> None:
+    """Deal with a folder whose record could not be read, and log it.
+
+    If the record is missing or damaged, or of another release, the folder is deleted. Otherwise it may be readable at
+    the next start, and stays. what: what the folder holds, in one word. error: of the reading.
+    """
+    facts = logs.facts(**{what: folder.name}, because=error)
+    if isinstance(error, FileNotFoundError | ValueError | KeyError | TypeError):
+        _log.warning(f"a {what} was deleted: its record cannot be read", extra=facts)
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        _log.error(f"a {what} is left out until the next start: its record cannot be read", extra=facts)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from serving.observability import logs
-from web.access.gateway_folder import gateway_folder, stays_unreadable
+from web.access.gateway_folder import gateway_folder, leave_out
 from web.access.refusals import Refused
 from web.access.visitors import Visitor
 from web.dances.dance import (
@@ -63,13 +63,8 @@ class DanceStore:
     def _load(self, folder: Path) -> None:
         try:
             record = DanceRecord.read(folder)
-        except Exception as error:  # of any kind: a folder of an older version, or damaged
-            facts = logs.facts(dance=folder.name, because=error)
-            if stays_unreadable(error):
-                _log.warning("a dance was deleted: its record cannot be read", extra=facts)
-                shutil.rmtree(folder, ignore_errors=True)
-            else:
-                _log.error("a dance is left out until the next start: its record cannot be read", extra=facts)
+        except Exception as error:
+            leave_out(folder, "dance", error)
             return
         dance = self._dances[record.id] = Dance(record, folder)
         if record.state is State.RECORDING or record.state is State.UPLOADING:

@@ -83,7 +83,7 @@ class Opening:
 
 
 def said_in(text: str) -> Any:
-    """Return the value of a page's text message. Raises ValueError for a long one, and one that is no JSON."""
+    """Return the value of a page's text message. Raises ValueError if it is too long or not JSON."""
     if len(text) > _MOST_CONFIG_CHARACTERS:
         raise ValueError(f"it has more than {_MOST_CONFIG_CHARACTERS} characters")
     return parsed(text)

@@ -282,7 +282,7 @@ class _Session:
         except Refused as refusal:
             self._failure = refusal
             self._finish("refused")
-        except Exception as error:  # of any kind: a session that nobody listens to would keep its place for good
+        except Exception as error:  # of any kind: a session that is not read any more would keep its place for good
             self._failure = error
             self._finish("failed")
         session.stop()

@@ -12,8 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from serving.observability import logs
-from web.access.gateway_folder import gateway_folder, stays_unreadable
+from web.access.gateway_folder import gateway_folder, leave_out
 from web.access.refusals import Refused
 from web.access.visitors import Visitor
 from web.making.record import RECORD_FILE, MakingRecord, State
@@ -89,13 +88,8 @@ class MakingStore:
     def _load(self, folder: Path) -> None:
         try:
             record = MakingRecord.read(folder)
-        except Exception as error:  # of any kind: a folder of another version, or damaged
-            facts = logs.facts(making=folder.name, because=error)
-            if stays_unreadable(error):
-                _log.warning("a making was deleted: its record cannot be read", extra=facts)
-                shutil.rmtree(folder, ignore_errors=True)
-            else:
-                _log.error("a making is left out until the next start: its record cannot be read", extra=facts)
+        except Exception as error:
+            leave_out(folder, "making", error)
             return
         making = self._makings[record.id] = Making(record, folder)
         if record.state is State.TRAINING:

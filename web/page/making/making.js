@@ -213,7 +213,10 @@ export class Making {
     if (this.#dialog.open) training.update(this.#dialog, making);
     if (!['waiting', 'training'].includes(making.state)) return;
     this.#timer = setTimeout(async () => {
-      try { this.#making = await read(`api/makings/${making.id}`); this.#wrong(null); } catch (error) { this.#wrong(error); }
+      let now = making;
+      try { now = await read(`api/makings/${making.id}`); this.#wrong(null); } catch (error) { this.#wrong(error); }
+      if (this.#making !== making) return; // it was cancelled meanwhile
+      this.#making = now;
       this.#follow();
     }, POLL_MS);
   }
@@ -222,13 +225,17 @@ export class Making {
     const cancel = button('making_cancel');
     cancel.addEventListener('click', async () => {
       if (!confirm(t('making_cancel_sure'))) return;
-      cancel.disabled = true; // it may take some seconds until the training has ended and its files are gone
+      const making = this.#making;
+      this.#making = {...making, state: 'cancelled', footage_deleted: false};
+      this.#show(); // it may take some seconds until the training has ended and its files are gone
       try {
-        await ask(`api/makings/${this.#making.id}`, {method: 'DELETE'});
+        await ask(`api/makings/${making.id}`, {method: 'DELETE'});
       } catch (error) {
+        this.#making = making;
+        this.#show();
         this.#wrong(error);
         return;
-      } finally { cancel.disabled = false; }
+      }
       this.#making = null;
       this.#dialog.close();
     });

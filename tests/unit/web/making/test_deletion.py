@@ -11,16 +11,21 @@ def _refuse(making):
     raise PermissionError(errno.EACCES, "read-only")
 
 
-async def test_footage_that_cannot_be_deleted_is_not_called_deleted(house, monkeypatch):
-    """Its visitor is told so, is not left waiting, and may ask again."""
+async def _kept_by_the_disk(house, monkeypatch):
+    """A maker, and the id of their making, whose footage could not be deleted twice. By now the disk works again."""
     maker = await house.maker()
     making_id = await maker.begins()
     await maker.films(making_id)
-
     with monkeypatch.context() as broken:
         broken.setattr("web.making.queue.delete_footage", _refuse)
-        assert (await maker.ask("DELETE", f"/{making_id}")).refusal == (500, "not_deleted")
-        assert (await maker.ask("DELETE", f"/{making_id}")).refusal == (500, "not_deleted")
+        for _ in range(2):
+            assert (await maker.ask("DELETE", f"/{making_id}")).refusal == (500, "not_deleted")
+    return maker, making_id
+
+
+async def test_footage_that_cannot_be_deleted_is_not_called_deleted(house, monkeypatch):
+    """Its visitor is told so, is not left waiting, and may ask again."""
+    maker, making_id = await _kept_by_the_disk(house, monkeypatch)
     assert not house.making(making_id).record.footage_deleted
     assert (await maker.ask("DELETE", f"/{making_id}")).status == 204
     assert not any(house.makings.store.root.glob(f"*/{making_id}"))
@@ -32,7 +37,6 @@ async def test_dropped_footage_that_stays_is_not_filmed_on(house, monkeypatch):
     making_id = await maker.begins()
     await maker.films(making_id)
     making = house.making(making_id)
-
     with monkeypatch.context() as broken:
         broken.setattr("web.making.makings.delete_footage", _refuse)
         assert (await maker.ask("POST", f"/{making_id}/film")).refusal == (500, "not_deleted")
@@ -48,13 +52,7 @@ async def test_dropped_footage_that_stays_is_not_filmed_on(house, monkeypatch):
 
 async def test_footage_that_could_not_be_deleted_is_deleted_later(house, monkeypatch):
     """Although its visitor does not ask again."""
-    maker = await house.maker()
-    making_id = await maker.begins()
-    await maker.films(making_id)
-
-    with monkeypatch.context() as broken:
-        broken.setattr("web.making.queue.delete_footage", _refuse)
-        assert (await maker.ask("DELETE", f"/{making_id}")).refusal == (500, "not_deleted")
+    _, making_id = await _kept_by_the_disk(house, monkeypatch)
     house.makings.expire()
     await house.until(making_id, lambda record: record.footage_deleted)
     assert [path.name for path in house.making(making_id).folder.iterdir()] == ["making.json"]
