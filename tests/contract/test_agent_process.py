@@ -56,8 +56,8 @@ async def test_the_process_serves_and_ends(store: ActorStore, publish: Callable[
             await caller.close()
         family[1].kill()  # Triton must end even with a dead stub
         process.terminate()
-        assert await asyncio.to_thread(process.wait, 15) == 0
-    _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=5)
+        assert await asyncio.to_thread(process.wait, 60) == 0
+    _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=60)
     assert not alive
     assert not [path for prefix in memory for path in SHARED_MEMORY.glob(f"{prefix}*")]
 
@@ -83,7 +83,7 @@ async def test_health_follows_triton(store: ActorStore, publish: Callable[..., A
         memory = prefixes_of(process.pid)
         assert regions_of(memory)
         process.kill()
-        _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=15)
+        _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=60)
         assert not alive
     assert not regions_of(memory)
 

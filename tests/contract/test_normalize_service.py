@@ -30,6 +30,7 @@ from serving.rpc.server import SERVER_OPTIONS, running
 
 Stub = normalize_pb2_grpc.NormalizeServiceStub
 
+PATIENCE_SECONDS = 60.0
 SIZE = normalize_pb2.FrameSize(width_px=400, height_px=300)
 BODY = normalize_pb2.BodyStats(near_ankle_y=0.9, far_ankle_y=0.6, near_height=0.6, far_height=0.3, hip_x=0.5, frames=50)
 
@@ -85,7 +86,7 @@ def frame(sequence: int, pose: Pose | None, **more) -> normalize_pb2.NormalizeRe
 
 async def answers(stub: Stub, *requests: normalize_pb2.NormalizeRequest) -> list[normalize_pb2.NormalizeResponse]:
     """Return all responses to these requests."""
-    return [response async for response in stub.Normalize(iter(requests), timeout=10)]
+    return [response async for response in stub.Normalize(iter(requests), timeout=PATIENCE_SECONDS)]
 
 
 async def read_to_end(stream: grpc.aio.StreamStreamCall) -> None:
@@ -96,7 +97,7 @@ async def read_to_end(stream: grpc.aio.StreamStreamCall) -> None:
 
 async def refusal(stub: Stub, *requests: normalize_pb2.NormalizeRequest) -> grpc.aio.AioRpcError:
     """Return the error that these requests end with."""
-    stream = stub.Normalize(timeout=10)
+    stream = stub.Normalize(timeout=PATIENCE_SECONDS)
     for request in requests:
         await stream.write(request)
     if not requests:
@@ -151,7 +152,7 @@ async def test_without_source_stats_the_calibration_runs():
 async def test_look_ahead_delays_the_answers_by_as_many_frames():
     """With a look-ahead of 2, frame 0 is answered after frame 2; the end of the requests answers the rest."""
     async with serving() as stub:
-        stream = stub.Normalize(timeout=10)
+        stream = stub.Normalize(timeout=PATIENCE_SECONDS)
         await stream.write(config(look_ahead_frames=2))
         assert (await stream.read()).accepted.look_ahead_frames == 2
         for sequence in range(3):
@@ -231,7 +232,7 @@ async def test_a_broken_contract_is_refused_by_field(requests, field):
 async def test_a_full_service_refuses_and_recovers():
     """Stream N + 1 gets RESOURCE_EXHAUSTED; once a stream has ended, a new one is accepted."""
     async with serving(max_streams=1) as stub:
-        first = stub.Normalize(timeout=10)
+        first = stub.Normalize(timeout=PATIENCE_SECONDS)
         await first.write(config())
         await first.read()
         assert (await refusal(stub, config())).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -243,7 +244,7 @@ async def test_a_full_service_refuses_and_recovers():
 async def test_a_silent_sender_is_sent_away():
     """A stream that sends nothing ends with DEADLINE_EXCEEDED."""
     async with serving(idle_seconds=0.05) as stub:
-        stream = stub.Normalize(timeout=10)
+        stream = stub.Normalize(timeout=PATIENCE_SECONDS)
         await stream.write(config())
         await stream.read()
         with pytest.raises(grpc.aio.AioRpcError, match="silent"):
@@ -253,7 +254,7 @@ async def test_a_silent_sender_is_sent_away():
 
 async def admitted(stub: Stub) -> bool:
     """Whether a new stream is accepted now."""
-    stream = stub.Normalize(timeout=10)
+    stream = stub.Normalize(timeout=PATIENCE_SECONDS)
     await stream.write(config())
     try:
         response = await stream.read()
@@ -278,7 +279,7 @@ async def test_a_receiver_that_never_reads_is_given_up():
                 await stream.write(frame(sequence, dancer()))
 
         writer = asyncio.create_task(write_on())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await admitted(stub):
                 pass
         stream.cancel()
@@ -296,7 +297,7 @@ async def test_who_reads_too_late_still_hears_why():
         # the status of a call that ends in the middle of a write.
         for sequence in range(50):
             await stream.write(frame(sequence, dancer()))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not await admitted(stub):
                 pass
         with pytest.raises(grpc.aio.AioRpcError, match="took no answer") as caught:
@@ -307,7 +308,7 @@ async def test_who_reads_too_late_still_hears_why():
 async def test_two_streams_do_not_mix():
     """Each stream has its own state."""
     async with serving() as stub:
-        one, two = stub.Normalize(timeout=10), stub.Normalize(timeout=10)
+        one, two = stub.Normalize(timeout=PATIENCE_SECONDS), stub.Normalize(timeout=PATIENCE_SECONDS)
         for stream in (one, two):
             await stream.write(config())
             await stream.read()
@@ -353,7 +354,7 @@ def test_the_process_reports_ready_and_ends_at_sigterm(root):
             assert process.stdout is not None
             assert process.stdout.readline().startswith("ready name=normalize port=")
             process.send_signal(signal.SIGTERM)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=PATIENCE_SECONDS)
         finally:
             process.kill()
     assert process.returncode == 0, err

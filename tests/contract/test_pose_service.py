@@ -33,6 +33,7 @@ from serving.rpc.channels import open_channel
 from serving.rpc.error_status import ErrorInterceptor
 from serving.rpc.server import SERVER_OPTIONS, running
 
+PATIENCE_SECONDS = 60.0
 BODY_CONFIG = pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig(detail=pose_pb2.POSE_DETAIL_BODY))
 
 
@@ -52,7 +53,7 @@ class FakeEstimator:
         self._workshop = workshop
 
     def estimate(self, picture: Picture, time_s: float | None = None) -> Estimate:
-        self._workshop.open.wait(10)
+        self._workshop.open.wait(PATIENCE_SECONDS)
         self.threads.add(threading.current_thread())
         number, self.pictures = self.pictures, self.pictures + 1
         state = str(self.pictures).encode()
@@ -114,7 +115,7 @@ async def answers(
     stub: pose_pb2_grpc.PoseServiceStub, *requests: pose_pb2.EstimateRequest
 ) -> list[pose_pb2.EstimateResponse]:
     """Return all responses to these requests."""
-    return [response async for response in stub.Estimate(iter(requests), timeout=10)]
+    return [response async for response in stub.Estimate(iter(requests), timeout=PATIENCE_SECONDS)]
 
 
 async def read_to_end(stream: grpc.aio.StreamStreamCall) -> None:
@@ -125,7 +126,7 @@ async def read_to_end(stream: grpc.aio.StreamStreamCall) -> None:
 
 async def refusal(stub: pose_pb2_grpc.PoseServiceStub, *requests: pose_pb2.EstimateRequest) -> grpc.aio.AioRpcError:
     """Return the error that these requests end with."""
-    stream = stub.Estimate(timeout=10)
+    stream = stub.Estimate(timeout=PATIENCE_SECONDS)
     for request in requests:
         await stream.write(request)
     if not requests:
@@ -285,7 +286,7 @@ async def test_a_state_that_is_none_is_refused(backend, state, said):
 async def test_what_comes_before_a_broken_contract_is_answered():
     """The frames before the faulty one are answered, then the stream ends."""
     async with serving(Workshop()) as stub:
-        stream = stub.Estimate(timeout=10)
+        stream = stub.Estimate(timeout=PATIENCE_SECONDS)
         for request in (BODY_CONFIG, frame(5), frame(6), frame(6)):
             await stream.write(request)
         assert [(await stream.read()).estimate.sequence for _ in range(3)] == [0, 5, 6]
@@ -297,7 +298,7 @@ async def test_a_full_service_refuses_and_recovers():
     """Stream N + 1 gets RESOURCE_EXHAUSTED; once a stream has ended, a new one is accepted."""
     workshop = Workshop()
     async with serving(workshop, max_streams=1) as stub:
-        first = stub.Estimate(timeout=10)
+        first = stub.Estimate(timeout=PATIENCE_SECONDS)
         await first.write(BODY_CONFIG)
         await first.read()
         error = await refusal(stub, BODY_CONFIG)
@@ -312,7 +313,7 @@ async def test_every_stream_has_an_estimator_of_its_own(backend):
     """Two streams count their own frames; an estimator is closed with its stream. The solution's has its own thread."""
     workshop = Workshop()
     async with serving(workshop, estimating_threads=1) as stub:
-        one, two = stub.Estimate(timeout=10), stub.Estimate(timeout=10)
+        one, two = stub.Estimate(timeout=PATIENCE_SECONDS), stub.Estimate(timeout=PATIENCE_SECONDS)
         for stream in (one, two):
             await stream.write(pose_pb2.EstimateRequest(config=pose_pb2.EstimateConfig(backend=backend)))
             await stream.read()
@@ -337,7 +338,7 @@ async def test_a_cancelled_stream_frees_its_place_and_its_estimator():
     """A client that disconnects in mid-frame leaves nothing behind."""
     workshop = Workshop()
     async with serving(workshop, max_streams=1) as stub:
-        stream = stub.Estimate(timeout=10)
+        stream = stub.Estimate(timeout=PATIENCE_SECONDS)
         await stream.write(BODY_CONFIG)
         await stream.read()
         workshop.open.clear()
@@ -352,7 +353,7 @@ async def test_a_cancelled_stream_frees_its_place_and_its_estimator():
 async def test_a_silent_sender_is_sent_away():
     """A stream that sends nothing ends with DEADLINE_EXCEEDED."""
     async with serving(Workshop(), idle_seconds=0.05) as stub:
-        stream = stub.Estimate(timeout=10)
+        stream = stub.Estimate(timeout=PATIENCE_SECONDS)
         await stream.write(BODY_CONFIG)
         await stream.read()
         with pytest.raises(grpc.aio.AioRpcError, match="silent"):
@@ -376,7 +377,7 @@ async def test_a_slow_estimator_makes_its_sender_wait():
 
     async with serving(workshop, max_frames_waiting=1) as stub:
         workshop.open.clear()
-        stream = stub.Estimate(requests(), timeout=10)
+        stream = stub.Estimate(requests(), timeout=PATIENCE_SECONDS)
         await stream.read()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(asyncio.create_task(stream.read())), 0.3)
@@ -422,7 +423,7 @@ def test_the_process_reports_ready_and_ends_at_sigterm(root):
             assert process.stdout is not None
             assert process.stdout.readline().startswith("ready name=pose port=")
             process.send_signal(signal.SIGTERM)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=PATIENCE_SECONDS)
         finally:
             process.kill()
     assert process.returncode == 0

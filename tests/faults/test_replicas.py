@@ -55,7 +55,7 @@ async def asked_until(stub: agent_pb2_grpc.GeneratorAgentServiceStub, name: str)
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
-                answer = await stub.EnsureActor(agent_pb2.EnsureActorRequest(), timeout=10)
+                answer = await stub.EnsureActor(agent_pb2.EnsureActorRequest(), timeout=60)
             except grpc.aio.AioRpcError as error:
                 failures.append(error.code())
             else:

@@ -53,7 +53,7 @@ async def ended(deployment: Deployment, name: str) -> float:
     began = time.perf_counter()
     assert await deployment.exit_code(name) == 0
     seconds = time.perf_counter() - began
-    _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=5)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=60)
     assert not alive
     assert not listens(deployment.ports[name])
     assert not [path for prefix in memory for path in SHARED_MEMORY.glob(f"{prefix}*")]

@@ -72,7 +72,7 @@ def stack_of(tmp_path, spec, *workers: ProcessSpec, **limits) -> LocalStack:
 
 async def wrote(diary: Path, words: str) -> None:
     """Wait until another process has written `words`."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while words not in diary.read_text():  # noqa: ASYNC110, ASYNC240 - no event reaches us from there
             await asyncio.sleep(0)
 
@@ -261,7 +261,7 @@ asyncio.run(main())
     with psutil.Popen([sys.executable, "-c", launcher, str(tmp_path / "log")], stdout=-1, text=True) as parent:
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-        child.wait(timeout=10)
+        child.wait(timeout=60)
         assert not child.is_running()
 
 

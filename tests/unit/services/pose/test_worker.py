@@ -20,7 +20,7 @@ from serving.errors import AtCapacity
 CONFIG = EstimatorConfig(PoseBackend.MEDIAPIPE, PoseDetail.BODY, PoseRules())
 SOLUTION = EstimatorConfig(PoseBackend.MEDIAPIPE_SOLUTION, PoseDetail.BODY, PoseRules())
 PICTURE: Picture = np.zeros((4, 4, 3), np.uint8)
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 60
 
 
 @dataclass

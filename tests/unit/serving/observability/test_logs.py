@@ -160,7 +160,7 @@ run_service(lambda settings: Example(), ServerSettings, "X_")
 
 def test_a_process_logs_objects_from_its_start_to_its_end():
     """Every line on stderr is an object: serving with its ports, draining, ended; stdout has only the ready line."""
-    ended = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, timeout=20, check=True)
+    ended = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, timeout=60, check=True)
     said = [json.loads(line) for line in ended.stderr.splitlines()]
     assert [one["message"] for one in said] == ["serving", "draining", "ended"]
     assert said[0]["service"] == "example"

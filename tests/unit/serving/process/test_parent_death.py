@@ -19,7 +19,7 @@ def test_the_program_replaces_the_wrapper():
     with subprocess.Popen(
         adopted(*program, "a b", "c"), stdout=subprocess.PIPE, text=True, env={**os.environ, "OF": "us"}
     ) as child:
-        said, _ = child.communicate(timeout=10)
+        said, _ = child.communicate(timeout=60)
         assert said == f"{child.pid} us a b c\n"
     assert child.returncode == 7
 
@@ -36,7 +36,7 @@ def test_the_child_ends_with_a_killed_starter():
     with psutil.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True) as parent:
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-        child.wait(timeout=10)
+        child.wait(timeout=60)
     assert not child.is_running()
 
 
@@ -51,7 +51,7 @@ def test_a_program_that_forgets_its_children_has_no_zombies():
     )
     for no_zombies, stays in ((False, "True\n"), (True, "False\n")):
         command = adopted(sys.executable, "-c", forgets, no_zombies=no_zombies)
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert (ended.stdout, ended.stderr) == (stays, "")
 
 
@@ -59,6 +59,6 @@ def test_a_starter_that_is_gone_already_is_noticed():
     """With another parent than the given one, the program never runs."""
     interpreter, flags, wrapper, _, *_ = adopted()
     command = [interpreter, flags, wrapper, "1", sys.executable, "-c", "print('ran')"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
     assert (ended.stdout, ended.stderr) == ("", "the process that started this one has ended\n")

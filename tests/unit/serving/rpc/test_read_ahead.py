@@ -106,7 +106,7 @@ async def test_closing_ends_the_reading():
     ahead = reading(sender)
     await settled()
     ahead.close()
-    await asyncio.wait({ahead.task}, timeout=5)
+    await asyncio.wait({ahead.task}, timeout=60)
     assert ahead.task.done()
     assert sender.sent == 3
 

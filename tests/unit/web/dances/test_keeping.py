@@ -47,7 +47,7 @@ async def test_users_take_turns(tmp_path: Path) -> None:
             dances.append(add(store, user))
         first, second, third, bens = dances
         assert [queue.place(dance) for dance in (first, bens, second, third)] == [0, 1, 2, 3]
-        async with queue.running(), asyncio.timeout(10):
+        async with queue.running(), asyncio.timeout(60):
             go_on.set()
             await all_began.wait()
     assert began == [dance.record.id for dance in (first, bens, second, third)]
@@ -65,7 +65,7 @@ async def test_one_broken_dance_does_not_stop_the_queue(tmp_path: Path) -> None:
     with DanceStore(WebSettings(data_folder=tmp_path, disk_kept_bytes=0)) as store:
         broken = add(store, "anna")
         add(store, "ben")
-        async with DanceQueue(store, work, at_once=1).running(), asyncio.timeout(10):
+        async with DanceQueue(store, work, at_once=1).running(), asyncio.timeout(60):
             await done.wait()
         assert (broken.record.state, broken.record.word) == (State.FAILED, "internal")
 
