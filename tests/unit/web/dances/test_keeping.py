@@ -171,27 +171,28 @@ async def test_full_server_is_waited_for(build: Build, tmp_path: Path) -> None:
         assert (await house.ended(dance["id"])).state is State.DONE
 
 
-async def test_restart_deletes_what_cannot_be_read(build: Build, stack: Stack, clip: bytes) -> None:
-    """A folder without a record, or with a damaged one, does not keep the gateway from starting."""
+async def _recorded(build: Build, stack: Stack, clip: bytes) -> Path:
+    """Dance a clip, end the gateway, and return the file with the dance's record."""
     async with build.house(stack) as house:
         dance = await (await house.browser()).uploads(clip)
         await house.ended(dance["id"])
-        root = house.keeper.store.root
-    (path,) = root.glob("*/*/dance.json")
+        (path,) = house.keeper.store.root.glob("*/*/dance.json")
+    return path
+
+
+async def test_restart_deletes_what_cannot_be_read(build: Build, stack: Stack, clip: bytes) -> None:
+    """A folder without a record, or with a damaged one, does not keep the gateway from starting."""
+    path = await _recorded(build, stack, clip)
     path.write_text("{")
     (path.parent.parent / "half").mkdir()
     async with build.house(stack) as house:
         assert house.keeper.store.all() == []
-    assert list(root.glob("*/*")) == []
+    assert list(path.parents[2].glob("*/*")) == []
 
 
 async def test_restart_keeps_what_the_disk_did_not_give(build: Build, stack: Stack, clip: bytes) -> None:
     """A disk's fault may pass: the dance is left out until the next start, and is there then."""
-    async with build.house(stack) as house:
-        dance = await (await house.browser()).uploads(clip)
-        await house.ended(dance["id"])
-        root = house.keeper.store.root
-    (path,) = root.glob("*/*/dance.json")
+    path = await _recorded(build, stack, clip)
     path.rename(path.with_name("aside"))
     path.symlink_to(path)  # reading it is a fault of the file system, also for root
     async with build.house(stack) as house:
@@ -199,7 +200,7 @@ async def test_restart_keeps_what_the_disk_did_not_give(build: Build, stack: Sta
     path.unlink()
     path.with_name("aside").rename(path)
     async with build.house(stack) as house:
-        assert [left.record.id for left in house.keeper.store.all()] == [dance["id"]]
+        assert [left.record.id for left in house.keeper.store.all()] == [path.parent.name]
 
 
 async def test_two_gateways_do_not_share_a_folder(build: Build, stack: Stack) -> None:
