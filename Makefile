@@ -86,7 +86,7 @@ sample-actor: install ## draw the sample actor's footage and make the sample act
 	$(BIN)/python -m samples.make footage -o out/sample/actor_footage.mp4
 	rm -rf out/sample/actors
 	$(BIN)/dance train out/sample/actor_footage.mp4 --actor sample --frames 300 --actors out/sample/actors --work out/sample \
-		--consent "Not needed: the sample actor is drawn by samples/renderer/draw.py."
+		--consent samples/consent.json
 	$(BIN)/python -m samples.make actor --trained out/sample/actors
 
 clean: ## remove what was built here; actors/, work/ and evaluation/ stay

@@ -34,6 +34,7 @@ from samples.renderer.draw import Picture, Renderer
 from samples.renderer.geometry import Floats
 from samples.renderer.proportions import joints_m, pose_skeleton
 from serving.actors.actor import METADATA_FILE
+from serving.actors.consent_history import HISTORY_FILE
 from serving.actors.store import ActorStore
 from serving.errors import ActorNotFound, ActorUnusable
 from serving.process.atomic_files import folder_written_whole, why_unwritable, written_whole
@@ -158,6 +159,7 @@ def actor(trained: Path = Path("out/sample/actors"), out: Out = Path("samples/ac
     files = {path.name: path for path in sorted(served.folder.iterdir()) if path.name != METADATA_FILE}
     with TemporaryDirectory(dir=out) as fresh:
         ActorStore(Path(fresh)).publish(served, files)
+        (Path(fresh) / "sample" / HISTORY_FILE).unlink()  # of its publication here; git has the history of the sample
         shutil.rmtree(out / "sample", ignore_errors=True)
         (Path(fresh) / "sample").rename(out / "sample")
     total = sum(path.stat().st_size for path in (out / "sample").rglob("*") if path.is_file())

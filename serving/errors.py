@@ -9,6 +9,7 @@ DanceError                      everything we raise on purpose; carries a gRPC s
 +-- NotServed                   UNIMPLEMENTED        a field of the contract that this server does not support
 +-- ActorNotFound               NOT_FOUND            no such actor, or no such version
 +-- ActorUnusable               FAILED_PRECONDITION  another label-map or wardrobe version, or damaged files
+|   +-- NoConsent               FAILED_PRECONDITION  the person's consent is not stated, has ended or was revoked
 +-- NoBody                      FAILED_PRECONDITION  no whole body in the frames, where one is needed
 +-- Unauthenticated             UNAUTHENTICATED      no valid token; `reason` is a word for metrics
 +-- AtCapacity                  RESOURCE_EXHAUSTED   the server is full; retryable
@@ -28,7 +29,7 @@ names. No retry fixes that, so a training ends for good. Any other error, ours o
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from grpc import StatusCode
 
@@ -95,6 +96,20 @@ class ActorUnusable(DanceError):
     """The actor exists but cannot be served: wrong label-map version, or damaged or missing files."""
 
     code = StatusCode.FAILED_PRECONDITION
+
+
+ConsentRefusal = Literal["not_stated", "expired", "revoked", "deleted"]
+
+
+class NoConsent(ActorUnusable):
+    """No consent allows this version of the actor to be served, or no longer.
+
+    reason: a word for metrics. "deleted": the version was deleted while it was in use.
+    """
+
+    def __init__(self, reason: ConsentRefusal, message: str) -> None:
+        super().__init__(message)
+        self.reason: ConsentRefusal = reason
 
 
 class NoBody(DanceError):

@@ -15,6 +15,7 @@ from motion.frame import FrameSize, PictureEncoding
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.storage import write_wardrobe
+from serving.actors.consent import ConsentRecord
 from serving.actors.store import Actor, ActorStore, NetworkShape, WardrobeFacts
 from serving.pictures.codec import encode_picture
 
@@ -84,10 +85,12 @@ def publish_tiny(
     side_px: int = SIDE_PX,
     serve: bool = True,
     wardrobe: Wardrobe | None = None,
+    consent: ConsentRecord | None = None,
 ) -> Actor:
     """Publish an actor with tiny networks, or with the bytes `generator` as generator.onnx.
 
     folder: an empty folder for temporary files. wardrobe: of `side_px` x `side_px`, for an actor with a reference.
+    consent: None for one that is stated and never ends.
     """
     inputs = ("label_map", "previous_frame", *(("reference",) if wardrobe else ()))
     model = tiny_network(folder / "generator.onnx", inputs, "frame", side_px, bias)
@@ -114,6 +117,7 @@ def publish_tiny(
         generator=NetworkShape(base_channels=1, downsamplings=0, blocks=0, reference=wardrobe is not None),
         face=NetworkShape(base_channels=1, downsamplings=0, blocks=0) if face else None,
         preset="tiny",
+        consent=ConsentRecord.of_text("not needed: drawn by a test") if consent is None else consent,
         wardrobe=None if wardrobe is None else WardrobeFacts.of(wardrobe),
     )
     return store.publish(actor, files, serve=serve)

@@ -25,6 +25,7 @@ from serving.process.entry import ending, started
 from serving.process.exit_codes import EXIT_FAILED, EXIT_FINAL, EXIT_INTERRUPTED, EXIT_PUBLISHED, exit_code_of
 from serving.process.option_groups import option_groups
 from serving.process.stop_signals import stop_on_signals
+from training.consent_options import WITHOUT_CONSENT
 from training.options import FootageRequest, TrainRequest
 from training.reporting.progress_display import shown
 
@@ -57,6 +58,8 @@ def _trained(request: TrainRequest, should_stop: Callable[[], bool]) -> int:
     settings = JobSettings.of(request)
     try:
         with shown(console) as showing:
+            if not settings.consent_record.is_stated:
+                showing.say(WITHOUT_CONSENT)
             showing.say(f"pictures of the growing actor: {settings.work_folder / 'preview.png'}")
             published = train_actor(settings, showing.progress, should_stop)
     except TrainingStopped as stopped:

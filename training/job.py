@@ -24,7 +24,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from serving.actors.store import Actor
+from serving.actors.store import Actor, ActorStore
 from serving.errors import BadInput
 from training.checkpoints.identity import (
     BODY_OF_THE_FACE,
@@ -76,9 +76,10 @@ def train_actor(
     torchrun, every process calls this; `on_progress` is called at rank 0 only.
 
     Raises TrainingStopped as soon as `should_stop` returns true (the same call resumes), UnreadableVideo for footage
-    that cannot be read, NoBody if it shows no whole body or too little of it, BadInput if the work folder holds another
-    training or VGG19's weights are needed and cannot be had, WorkFolderBusy if another training is running in it,
-    TrainingDiverged, BadSettings if the port in `TRAINING_METRICS_PORT` is in use, and DiskFull.
+    that cannot be read, NoConsent if the consent was revoked or has ended, NoBody if the footage shows no whole body or
+    too little of it, BadInput if the work folder holds another training or VGG19's weights are needed and cannot be
+    had, WorkFolderBusy if another training is running in it, TrainingDiverged, BadSettings if the port in
+    `TRAINING_METRICS_PORT` is in use, and DiskFull.
     """
     with (
         joined(settings.device) as ranks,
@@ -120,6 +121,7 @@ class _Job:
     def run(self) -> Actor:
         if not self.ranks.is_first:
             return self._run()
+        ActorStore(self.settings.store_root).check_new_consent(self.settings.actor, self.settings.consent_record)
         check_writable(self.settings.store_root / self.settings.actor, "--actors")
         with locked(self.settings.work_root):
             return self._run()

@@ -11,10 +11,11 @@ from typing import Annotated, Final
 
 import typer
 
-from serving.actors.actor import MOST_CONSENT_CHARACTERS
 from serving.actors.actor_id import checked_actor_id
+from serving.actors.consent import ConsentRecord
 from serving.errors import BadInput
 from serving.process.option_groups import words_of
+from training.consent_options import consent_of, written_out
 
 FOOTAGE: Final = typer.Argument(
     metavar="FOOTAGE",
@@ -67,7 +68,7 @@ class TrainOptions:
     either, the preset's own length applies.
     losses, perceptual, adversarial, feature_matching: another row of the ablation, or other losses than the preset's;
     see `presets`. batch, compiled: see `Computing`. start_from: an actor to take the first weights from; "" starts
-    from random ones.
+    from random ones. consent: see `consent_options`; a file is read at once, and replaced by its content.
     """
 
     actor: Annotated[
@@ -75,8 +76,35 @@ class TrainOptions:
         typer.Option("--actor", callback=_actor_option, help="The actor's id; an existing actor gets a new version."),
     ]
     consent: Annotated[
-        str, typer.Option("--consent", help="Who agreed, when, and to what; stored with the actor.", show_default=False)
+        str,
+        typer.Option(
+            "--consent",
+            metavar="WORDS|FILE.json",
+            help='Who agreed, when, and to what, or a file with the record; stored with the actor. "not stated" makes an '
+            "actor that only this machine can dance.",
+            show_default=False,
+        ),
     ]
+    consent_for: Annotated[
+        list[str],
+        typer.Option(
+            "--consent-for",
+            metavar="USE",
+            help="What the person agreed to: private, research, public or commercial; repeat it for several.",
+        ),
+    ] = field(default_factory=list)
+    consent_on: Annotated[
+        str, typer.Option("--consent-on", metavar="DATE", help="When the person agreed, such as 2026-03-01.")
+    ] = ""
+    consent_until: Annotated[
+        str,
+        typer.Option(
+            "--consent-until", metavar="DATE", help="The last day on which the consent holds; default: no end."
+        ),
+    ] = ""
+    consent_by: Annotated[
+        str, typer.Option("--consent-by", metavar="NAME", help="Who records the consent; default: your user name.")
+    ] = ""
     minutes: Annotated[
         float | None,
         typer.Option("--minutes", help="Training time; 0 stops at the first version. Default: the preset's length."),
@@ -133,10 +161,8 @@ class TrainOptions:
     ] = False
 
     def __post_init__(self) -> None:
-        if not self.consent.strip():
-            raise BadInput("--consent", "cannot be blank: say who agreed, when, and to what; it is kept with the actor")
-        if len(self.consent) > MOST_CONSENT_CHARACTERS:
-            raise BadInput("--consent", f"{len(self.consent)} characters; at most {MOST_CONSENT_CHARACTERS} are kept")
+        object.__setattr__(self, "consent", written_out(self.consent))
+        _ = self.consent_record
         if self.minutes is not None and self.minutes < 0:
             raise BadInput("--minutes", f"cannot be negative, got {self.minutes}")
         for name, value in (("frames", self.pictures), ("batch", self.batch)):
@@ -144,6 +170,13 @@ class TrainOptions:
                 raise BadInput(f"--{name}", f"must be positive, got {value}")
         if self.device not in ("cpu", "cuda"):
             raise BadInput("--device", f"must be cpu or cuda, got {self.device!r}")
+
+    @property
+    def consent_record(self) -> ConsentRecord:
+        """The record that all options about the consent make together. Raises BadInput, which names the option."""
+        return consent_of(
+            self.consent, uses=self.consent_for, on=self.consent_on, until=self.consent_until, by=self.consent_by
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,12 +18,14 @@ from client.terminal.display import Display
 from client.training.evaluate import EvaluateRequest, evaluate
 from client.training.scores import show_scores
 from client.training.train import prepare, train
+from serving.actors.consent import NOT_STATED, ConsentRecord, parsed_date
 from serving.actors.rollout_cli import published_line
 from serving.process.option_groups import option_groups, option_hints
+from training.consent_options import WITHOUT_CONSENT
 from training.options import DEFAULT_PRESET, DEFAULT_WORK, FOOTAGE, PRESETS, FootageRequest, TrainRequest, WorkFolder
 from video.reader import VideoReader
 
-NOT_STATED: Final = "not stated"
+_TO_BE_ASKED: Final = "to be asked for"
 _WHAT_A_WARDROBE_NEEDS: Final = ("sides", "back", "arms", "hand shapes", "feet")
 
 
@@ -68,8 +70,9 @@ def train_command(
         str | None,
         typer.Option(
             "--consent",
-            help="Who agreed, when, and to what; stored with the actor. A terminal asks for it; elsewhere, without "
-            f'it, "{NOT_STATED}" is stored.',
+            metavar="WORDS|FILE.json",
+            help="Who agreed, when, and to what, or a file with the record; stored with the actor. A terminal asks for "
+            f'it; elsewhere it is required. "{NOT_STATED}" makes an actor that only this machine can dance.',
             show_default=False,
         ),
     ] = None,
@@ -93,12 +96,16 @@ def train_command(
     if requested.keypoints and files and on is Where.KUBERNETES:
         raise UsageError("--keypoints with --on kubernetes are folders in the cluster's volume: give --footage-path")
     _check_videos(files)
-    request = training(footage=requested, consent=NOT_STATED if consent is None else consent)
+    request = training(footage=requested, consent=_TO_BE_ASKED if consent is None else consent)
     if consent is None:  # asked for once the other options are known to be valid
-        request = replace(request, consent=_consent(display))
+        request = _with_consent(request)
+    record = request.consent_record
+    if not record.is_stated:
+        display.note(WITHOUT_CONSENT)
     if on is Where.KUBERNETES:
         with cluster_client():
             from client.cluster.jobs import train_on_cluster
+        request = replace(request, consent_by=record.recorded_by)  # a pod does not know whose command this is
         train_on_cluster(cluster(training=request, access=access), display)
         return
     done = train(request, display)
@@ -147,10 +154,25 @@ def _check_videos(files: list[Path]) -> None:
         VideoReader(str(path)).close()
 
 
-def _consent(display: Display) -> str:
-    """Ask the person at the terminal; tell a script what is stored without an answer."""
-    if sys.stdin.isatty():
-        question = "Who agreed, when, and to what? It is kept with the actor, which contains pictures of the person"
-        return str(typer.prompt(question, err=True))
-    display.note(f'consent: "{NOT_STATED}" is stored with the actor; --consent "who, when, to what" sets it')
-    return NOT_STATED
+def _with_consent(request: TrainRequest) -> TrainRequest:
+    """Ask the person at the terminal for what the options leave out. Raises UsageError without a terminal."""
+    if not sys.stdin.isatty():
+        raise UsageError(
+            '--consent is required: --consent "who, when, to what", or --consent FILE.json with the record; '
+            f'--consent "{NOT_STATED}" makes an actor that only this machine can dance'
+        )
+    who = str(
+        typer.prompt("The actor contains pictures of the person, cut from the footage. Who agreed to it", err=True)
+    )
+    words = str(typer.prompt("To what, in a few words", err=True))
+    until = request.consent_until or _date_asked()
+    return replace(request, consent=ConsentRecord(who=who, words=words).canonical_json(), consent_until=until)
+
+
+def _date_asked() -> str:
+    while True:
+        until = str(typer.prompt("Until when, such as 2027-12-31 (empty: no end)", "", show_default=False, err=True))
+        try:
+            return until and str(parsed_date(until))
+        except ValueError as error:
+            typer.echo(f"{error}", err=True)

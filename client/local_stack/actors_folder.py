@@ -9,7 +9,7 @@ from client.connection.types import ActorListing, ListedWardrobe
 from client.errors import CommandError
 from motion.frame import FrameSize, Picture
 from serving.actors.preview import has_preview
-from serving.actors.shown_records import shown_consent, shown_scores, trained_at_s
+from serving.actors.shown_records import shown_scores, trained_at_s
 from serving.actors.sizes import picture_sizes
 from serving.actors.store import ActorStore, ListedVersion
 
@@ -39,7 +39,7 @@ def _listing(listed: ListedVersion) -> ActorListing:
         None if actor.wardrobe is None else ListedWardrobe(actor.wardrobe.key_frames, actor.wardrobe.facings),
         actor.is_bare_warp,
         picture_sizes(actor)[1:],
-        shown_consent(actor),
+        actor.consent.text,
         trained_at_s(actor),
         shown_scores(actor),
         has_preview(actor.folder),

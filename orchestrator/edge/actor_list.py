@@ -9,7 +9,7 @@ from dance.v1 import transfer_pb2
 
 from motion.frame import FrameSize
 from serving.actors.preview import PREVIEW_MEDIA_TYPE, has_preview, read_preview
-from serving.actors.shown_records import shown_consent, shown_scores, trained_at_s
+from serving.actors.shown_records import shown_scores, trained_at_s
 from serving.actors.sizes import picture_sizes
 from serving.actors.store import ListedVersion
 from serving.rpc import converters
@@ -60,7 +60,7 @@ def summary_to_proto(listed: ListedVersion) -> transfer_pb2.ActorSummary:
         if actor.wardrobe is not None:
             summary.wardrobe.key_frames = actor.wardrobe.key_frames
             summary.wardrobe.facings.extend(actor.wardrobe.facings)
-        summary.consent = shown_consent(actor)
+        summary.consent = actor.consent.text
         if (seconds := trained_at_s(actor)) is not None:
             converters.fill_seconds(summary.trained_at, seconds)
         for name, value in shown_scores(actor).items():

@@ -23,6 +23,7 @@ from motion.frame import EncodedPicture, FrameSize, Picture, PictureEncoding
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.storage import MOST_WARDROBE_BYTES, WARDROBE_FILE, read_wardrobe
 from serving.actors.actor_id import LAST_VERSION, is_actor_id
+from serving.actors.consent import MOST_CONSENT_CHARACTERS, ConsentRecord
 from serving.actors.preview import PREVIEW_FILE
 from serving.actors.wardrobe_facts import WardrobeFacts
 from serving.errors import ActorUnusable, BadPicture
@@ -44,7 +45,6 @@ _FARTHEST_PX: Final = 2 * _PLATE_LIMITS.max_side_px
 _MOST_CROP_PIXELS: Final = 2 * _PLATE_LIMITS.max_side_px**2
 """The largest crop area in the footage: all of it is drawn before it is cut to the footage's size."""
 _FASTEST_HZ: Final = 1e6
-MOST_CONSENT_CHARACTERS: Final = 100_000
 _RECORDS: Final = frozenset({"trained", "scores"})
 """Release 0.1.0 wrote infinite numbers there: the PSNR of two identical pictures."""
 
@@ -113,7 +113,7 @@ class Actor:
     preset: str
     trained: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
-    consent: str = ""
+    consent: ConsentRecord = field(default_factory=ConsentRecord)
     wardrobe: WardrobeFacts | None = None
 
     @property
@@ -269,7 +269,8 @@ def _to_json(actor: Actor) -> dict[str, Any]:
         "preset": actor.preset,
         "trained": _storable(actor.trained),
         "scores": _storable(actor.scores),
-        "consent": _storable(actor.consent),
+        "consent": actor.consent.text,
+        "consent_record": actor.consent.to_json() if actor.consent.is_stated else None,
     }
 
 
@@ -328,9 +329,17 @@ def _actor(stored: Fields, actor_id: str, version: int, folder: Path) -> Actor:
         preset=stored.text("preset", 200),
         trained=stored.record("trained"),
         scores=stored.record("scores"),
-        consent=stored.text("consent", MOST_CONSENT_CHARACTERS),
+        consent=_consent(stored),
         wardrobe=wardrobe,
     )
+
+
+def _consent(stored: Fields) -> ConsentRecord:
+    """Read the record. The text beside it is checked, and counts only without a record."""
+    text = stored.text("consent", MOST_CONSENT_CHARACTERS)
+    if stored.has("consent_record"):
+        return ConsentRecord.from_json(stored.part("consent_record"))
+    return ConsentRecord.of_text(text)
 
 
 def _crop(stored: Fields) -> Crop:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -64,6 +65,13 @@ class Served:
         if self.version == 0:
             return ()
         return (self.version,) if self.canary is None else (self.version, self.canary.version)
+
+    def without(self, versions: Collection[int]) -> Served:
+        """Return what is left when these versions may not be served: the canary is dropped, or nothing is served."""
+        if self.version in versions:
+            return Served(0, by_gate=self.by_gate)
+        canary = None if self.canary is None or self.canary.version in versions else self.canary
+        return replace(self, canary=canary, previous=0 if self.previous in versions else self.previous)
 
     def percent(self, version: int) -> float:
         """Return the percentage of new sessions that get this version."""

@@ -1,4 +1,4 @@
-"""What lists of actors show of their records: when a version was trained, its scores, and the consent.
+"""What lists of actors show of their records: when a version was trained, and its scores.
 
 `trained` and `scores` of actor.json are records for people; releases and presets differ in what they write there. What
 is missing or of another kind is left out.
@@ -12,9 +12,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from serving.actors.actor import Actor
-
-MOST_CONSENT_SHOWN: Final = 2000
-"""Characters. A list has many actors, and a whole consent may be longer than a message."""
 
 _LATEST_S: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 """A message cannot hold much later times."""
@@ -54,9 +51,3 @@ def _number(scores: Mapping[str, Any], group: str, name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None
-
-
-def shown_consent(actor: Actor) -> str:
-    """Return the stored words, cut after 2000 characters, which an ellipsis shows."""
-    words = actor.consent
-    return words if len(words) <= MOST_CONSENT_SHOWN else f"{words[: MOST_CONSENT_SHOWN - 1]}…"

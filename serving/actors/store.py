@@ -4,7 +4,8 @@ Actors may lack face.onnx and wardrobe.npz; crop_plate.png exists only where the
 preview.webp, a moving picture for lists, is optional and may be added later: `serving.actors.preview`. An actor is
 data; nothing in it is executed. Versions count from 1, and Triton uses the same numbers. Publishing writes
 a temporary folder and renames it, so readers never see a partial actor. The optional `<root>/<id>/serving.json` defines
-which versions are served: `serving.actors.rollout`.
+which versions are served: `serving.actors.rollout`. `<root>/<id>/consent_history.jsonl` says what happened to the
+consents: `serving.actors.consent_history`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 import hashlib
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -36,10 +38,20 @@ from serving.actors.actor import (
     unusable,
 )
 from serving.actors.actor_id import LAST_VERSION, checked_actor_id, is_actor_id, is_number, is_version
+from serving.actors.consent import ConsentRecord
+from serving.actors.consent_history import (
+    HISTORY_FILE,
+    ConsentEvent,
+    ConsentEventKind,
+    ConsentHistory,
+    agreement,
+    append_event,
+    read_history,
+)
 from serving.actors.preview import MOST_PREVIEW_BYTES, PREVIEW_FILE, read_preview
 from serving.actors.rollout import SERVING_FILE, Served, gated, read_served, write_served
 from serving.actors.wardrobe_facts import WardrobeFacts
-from serving.errors import ActorNotFound, ActorUnusable
+from serving.errors import ActorNotFound, ActorUnusable, NoConsent
 from serving.process.atomic_files import written_whole
 
 __all__ = [
@@ -68,7 +80,8 @@ _LAST_REMOVED: Final = ".last-removed-versions"
 class ListedVersion:
     """One version of an actor in a list. actor: None if it cannot be served, for the reason in `unavailable`.
 
-    version: 0 if unknown, because the folder cannot be read or its number is not a version.
+    version: 0 if unknown, because the folder cannot be read or its number is not a version. consent: None if unknown.
+    without_consent: whether `unavailable` is about the consent.
     """
 
     actor_id: str
@@ -76,13 +89,28 @@ class ListedVersion:
     served_percent: float = 0.0
     actor: Actor | None = None
     unavailable: str = ""
+    consent: ConsentRecord | None = None
+    without_consent: bool = False
 
 
 class ActorStore:
-    """A folder of actors. Reading never writes; publishing is atomic."""
+    """A folder of actors. Reading never writes; publishing is atomic.
 
-    def __init__(self, root: Path) -> None:
+    stated_except: whose consents must be stated: all actors' except these. None if no consent has to be, because only
+    this machine can dance them. now: the time, with a time zone.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        stated_except: Collection[str] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.root = root
+        self._stated_except = stated_except
+        self._now = now
+        self._histories: dict[str, tuple[tuple[int, int, int], ConsentHistory]] = {}
 
     def ids(self) -> list[str]:
         """Return the sorted ids of all actors that have a version, or whose folder cannot be read.
@@ -128,23 +156,29 @@ class ActorStore:
         percent = 0.0
         try:
             percent = self.served(actor_id).percent(version)
-            return ListedVersion(actor_id, version, percent, self.load(actor_id, version))
+            actor = self.load(actor_id, version)
+            return ListedVersion(actor_id, version, percent, actor, consent=actor.consent)
+        except NoConsent as error:
+            consent = read_actor(actor_id, version, self.root / actor_id / str(version)).consent
+            return ListedVersion(actor_id, version, 0.0, None, str(error), consent, without_consent=True)
         except ActorUnusable as error:
             return ListedVersion(actor_id, version, percent, unavailable=str(error))
 
     def load(self, actor_id: str, version: int = 0) -> Actor:
         """Load one version of an actor; version 0 is the one that is served, see `served`.
 
-        Raises BadInput for an invalid actor id, ActorNotFound, and ActorUnusable for damaged or missing files,
-        for another version of the label map or of the wardrobe, and for version 0 if none is served.
+        Raises BadInput for an invalid actor id, ActorNotFound, NoConsent, and ActorUnusable for damaged or missing
+        files, for another version of the label map or of the wardrobe, and for version 0 if none is served.
         """
         versions = self._known_versions(actor_id)
         if version == 0:
-            version = read_served(self.root / actor_id, versions).version
+            version = self._served(actor_id, versions).version
             if version == 0:
+                self._check_not_revoked(actor_id, versions[-1])
                 raise ActorUnusable(_none_served(actor_id, versions))
         self._check_known(actor_id, version, versions)
         actor = read_actor(actor_id, version, self.root / actor_id / str(version))
+        self.check_consent(actor)
         if actor.label_map_version != LABEL_MAP_VERSION:
             raise ActorUnusable(
                 f"actor {actor_id!r} version {version} was trained on label maps of version {actor.label_map_version}, "
@@ -159,12 +193,117 @@ class ActorStore:
         return actor
 
     def served(self, actor_id: str) -> Served:
-        """Return which versions new sessions get: the newest, unless `serve` set others.
+        """Return which versions new sessions get: the newest, unless `serve` set others. Revoked ones are left out.
 
         Raises BadInput for an invalid actor id, ActorNotFound, and ActorUnusable for a damaged serving.json.
         """
+        return self._served(actor_id, self._known_versions(actor_id))
+
+    def _served(self, actor_id: str, versions: list[int]) -> Served:
+        home, history = self.root / actor_id, self.history(actor_id)
+        revoked = [version for version in versions if history.revocation(version)]
+        left = [version for version in versions if version not in revoked]
+        if left and revoked and not (home / SERVING_FILE).exists():
+            return read_served(home, left)
+        return read_served(home, versions).without(revoked)
+
+    def history(self, actor_id: str) -> ConsentHistory:
+        """Return what happened to the actor's consents. Raises ActorUnusable for a damaged file.
+
+        The file is only read again when it has changed.
+        """
+        path = self.root / actor_id / HISTORY_FILE
+        with unusable(f"actor {actor_id!r}: {HISTORY_FILE}"):
+            try:
+                found = path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return ConsentHistory()
+            stamp = found.st_mtime_ns, found.st_size, found.st_ino
+            known = self._histories.get(actor_id)
+            if known is not None and known[0] == stamp:
+                return known[1]
+            history = read_history(path.parent)
+        self._histories[actor_id] = stamp, history
+        return history
+
+    def check_consent(self, actor: Actor) -> None:
+        """Raise NoConsent unless the consent to a version allows it to be served now, and the version still exists.
+
+        It reads no file that has not changed since the last call, so a session can call it for every frame. Raises
+        ActorUnusable for a damaged history.
+        """
+        where = f"actor {actor.id!r} version {actor.version}"
+        self._check_not_revoked(actor.id, actor.version, actor.consent)
+        if not _is_there(actor.folder / METADATA_FILE):
+            deletion = self.history(actor.id).deletion(actor.version)
+            raise NoConsent("deleted", f"{where} was {'deleted' if deletion is None else deletion.text}")
+        consent = actor.consent
+        if consent.has_ended(self._now()):
+            raise NoConsent(
+                "expired", f"the consent to {where} ended on {consent.until}; a new version needs a new consent"
+            )
+        if not consent.is_stated and self._stated_except is not None and actor.id not in self._stated_except:
+            raise NoConsent(
+                "not_stated",
+                f"the consent to {where} is not stated, and other machines can reach this server: train the actor with "
+                "--consent, or name it in ORCHESTRATOR_ALLOWED_WITHOUT_CONSENT",
+            )
+
+    def _check_not_revoked(self, actor_id: str, version: int, consent: ConsentRecord | None = None) -> None:
+        revocation = self.history(actor_id).revocation(version, consent)
+        if revocation is None:
+            return
+        where = f"actor {actor_id!r} version {version}"
+        later = ""
+        if version not in revocation.versions:
+            on = revocation.at.astimezone(UTC).date()
+            later = f", and this version's consent is not one that was given on {on} or later"
+        raise NoConsent("revoked", f"the consent to {where} was {revocation.text}{later}")
+
+    def check_new_consent(self, actor_id: str, consent: ConsentRecord) -> None:
+        """Raise NoConsent if a new version with this consent would not be served. Raises ActorUnusable, BadInput."""
+        revocation = self.history(checked_actor_id(actor_id)).refusal(consent)
+        if revocation is not None:
+            on = revocation.at.astimezone(UTC).date()
+            raise NoConsent(
+                "revoked",
+                f"the consent to actor {actor_id!r} was {revocation.text}; a new version needs a new consent, given on "
+                f"{on} or later: --consent-on DATE, or given_on in a file for --consent",
+            )
+        if consent.has_ended(self._now()):
+            raise NoConsent(
+                "expired", f"the consent to actor {actor_id!r} ended on {consent.until}: it needs a new one"
+            )
+
+    def revoke(self, actor_id: str, version: int = 0, *, reason: str, by: str = "") -> ConsentEvent:
+        """Revoke the consent to one version, or with 0 to the actor: to all its versions, and to later ones with it.
+
+        New sessions are refused from now on, and running ones end at their next frame. Returns the event. Raises
+        BadInput for an invalid actor id, ActorNotFound, ActorUnusable for damaged files of the actor, and OSError.
+        """
         versions = self._known_versions(actor_id)
-        return read_served(self.root / actor_id, versions)
+        home = self.root / actor_id
+        if version:
+            self._check_known(actor_id, version, versions)
+        revoked = (version,) if version else tuple(versions)
+        event = ConsentEvent(
+            kind=ConsentEventKind.REVOKED,
+            at=self._now(),
+            versions=revoked,
+            consents=tuple(sorted({agreement(consent) for consent in self._consents(actor_id, revoked)})),
+            whole_actor=version == 0,
+            by=by,
+            reason=reason,
+        )
+        append_event(home, event)
+        if version == 0:
+            write_served(home, None)  # all that it names is revoked; a later version is served again
+        return event
+
+    def _consents(self, actor_id: str, versions: Collection[int]) -> Iterator[ConsentRecord]:
+        for version in versions:
+            with suppress(ActorUnusable):  # a damaged version is revoked as well
+                yield read_actor(actor_id, version, self.root / actor_id / str(version)).consent
 
     def serve(self, actor_id: str, served: Served | None) -> None:
         """Set which versions new sessions get; None for the newest, including later ones.
@@ -180,13 +319,14 @@ class ActorStore:
         """Copy `files` (name in the actor's folder to source) and actor.json into the next version of `actor.id`.
 
         Returns the published actor; the arguments' `version` and `folder` are ignored. Two concurrent publishers get
-        two versions. Raises BadInput for an invalid actor id, and ActorUnusable for fields that `load` would
-        refuse, or a preview that is none.
+        two versions. Raises BadInput for an invalid actor id, NoConsent as `check_new_consent` does, and ActorUnusable
+        for fields that `load` would refuse, or a preview that is none.
 
         serve: whether it is good enough to be served. If so it is served, unless a person has chosen the versions; if
         not, the versions served before stay, until one is published that is good enough.
         """
         home = self.root / checked_actor_id(actor.id)
+        self.check_new_consent(actor.id, actor.consent)
         home.mkdir(parents=True, exist_ok=True)
         if not serve:
             self._keep_served(home)  # before the new version exists, so that no session gets it
@@ -199,7 +339,8 @@ class ActorStore:
                 what = f"expected an animated WebP of at most {MOST_PREVIEW_BYTES} bytes"
                 raise ActorUnusable(f"actor {actor.id!r} cannot be published: {PREVIEW_FILE}: {what}")
             while True:
-                version = max(self._versions_in(home), default=self._last_removed(actor.id)) + 1
+                last_known = max(self._last_removed(actor.id), self.history(actor.id).last_version)
+                version = max([last_known, *self._versions_in(home)]) + 1
                 published = replace(actor, version=version, folder=home / str(version))
                 (partial / METADATA_FILE).write_text(actor_text(published), encoding="utf-8")
                 try:
@@ -208,6 +349,7 @@ class ActorStore:
                     if not published.folder.exists():
                         raise
                     continue  # another publisher took this number: try the next one
+                self._record(published)
                 if serve:
                     self._take_over(home, version)
                 return published
@@ -232,6 +374,19 @@ class ActorStore:
         with suppress(FileNotFoundError):
             home.rename(self.root / f".{uuid.uuid4().hex}{_REMOVED}")
         self.finish_removals()
+
+    def _record(self, published: Actor) -> None:
+        consent = published.consent
+        if not consent.is_stated:
+            return
+        event = ConsentEvent(
+            kind=ConsentEventKind.RECORDED,
+            at=self._now(),
+            versions=(published.version,),
+            consents=(agreement(consent),),
+            by=consent.recorded_by,
+        )
+        append_event(self.root / published.id, event)
 
     def _last_removed(self, actor_id: str) -> int:
         """The last version that a removed actor of this id had; 0 if there was none."""

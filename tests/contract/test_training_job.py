@@ -105,7 +105,7 @@ def test_the_manifests_command_line_trains_and_publishes(pod, tmp_path):
     code, log = pod.ended()
     assert code == 0, log
     actor = ActorStore(tmp_path / "actors").load("bar")
-    assert actor.consent == "ours, $(HOME) and all"
+    assert actor.consent.words == "ours, $(HOME) and all"
     assert (tmp_path / "footage" / "work" / "bar" / "bar" / "body.pt").is_file()
     assert f"bar version 1 is published in {actor.folder}, and new sessions get it" in log.splitlines()
 

@@ -39,6 +39,7 @@ from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.storage import write_wardrobe
 from orchestrator.servicer import TransferService
 from orchestrator.settings import OrchestratorSettings
+from serving.actors.consent import ConsentRecord
 from serving.actors.store import Actor, ActorStore, NetworkShape, WardrobeFacts
 from serving.observability import metrics
 from serving.rpc import converters
@@ -65,10 +66,12 @@ def publish_actor(
     size: FrameSize = FrameSize(96, 80),
     drawn_px: int = SIDE_PX,
     wardrobe: Wardrobe | None = None,
+    consent: ConsentRecord | None = None,
 ) -> Actor:
     """An actor with footage of this size, and a crop of 64 x 64 in its upper left corner.
 
     drawn_px: the side at which the network draws that crop. wardrobe: for a reference, of that side.
+    consent: None for one that is stated, and never ends.
     """
     root.mkdir(parents=True, exist_ok=True)
     weights, plate = root / ".weights", root / ".plate.png"
@@ -88,6 +91,7 @@ def publish_actor(
         generator=replace(shape, reference=wardrobe is not None),
         face=shape if face else None,
         preset="test",
+        consent=ConsentRecord.of_text("not needed: drawn by a test") if consent is None else consent,
         wardrobe=None if wardrobe is None else WardrobeFacts.of(wardrobe),
     )
     files = {"generator.onnx": weights, "plate.png": plate, **({"face.onnx": weights} if face else {})}
@@ -162,13 +166,13 @@ async def stack_of(actors_root: Path, **settings: Any) -> AsyncIterator[Stack]:
 
 
 @asynccontextmanager
-async def two_stacks(actors_root: Path) -> AsyncIterator[tuple[Stack, Stack]]:
+async def two_stacks(actors_root: Path, **settings: Any) -> AsyncIterator[tuple[Stack, Stack]]:
     """Two orchestrators with their own stages, the same actors and the same key, so that one can resume the other."""
     key = actors_root.parent / "keys"
     key.write_text(secrets.token_hex(32) + "\n")
     async with (
-        stack_of(actors_root, checkpoint_key_file=key) as first,
-        stack_of(actors_root, checkpoint_key_file=key) as second,
+        stack_of(actors_root, checkpoint_key_file=key, **settings) as first,
+        stack_of(actors_root, checkpoint_key_file=key, **settings) as second,
     ):
         yield first, second
 

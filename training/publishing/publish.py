@@ -12,6 +12,7 @@ from motion.labelmap import LABEL_MAP_VERSION
 from motion.wardrobe.storage import write_wardrobe
 from services.face.network import ServedFace
 from services.generator.network import Generator, ServedGenerator
+from serving.actors.consent import ConsentRecord
 from serving.actors.preview import shown_every, write_preview
 from serving.actors.rollout import gated
 from serving.actors.store import (
@@ -51,7 +52,7 @@ class Trained:
     """
 
     actor_id: str
-    consent: str
+    consent: ConsentRecord
     preset: Preset
     prepared: PreparedFootage
     held_out: HeldOut

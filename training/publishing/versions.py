@@ -66,7 +66,7 @@ class Versions:
         if self.references is None:
             return None
         found = self._of_this_training()
-        agreed = [actor for actor in found if actor.consent == self.settings.consent]
+        agreed = [actor for actor in found if actor.consent == self.settings.consent_record]
         if self.settings.minutes == 0 and agreed:
             anyway = self.settings.publish_anyway
             keep_published(ActorStore(self.settings.store_root), agreed[0], self.note, serve_anyway=anyway)
@@ -106,7 +106,7 @@ class Versions:
         settings = self.settings
         trained = Trained(
             actor_id=settings.actor,
-            consent=settings.consent,
+            consent=settings.consent_record,
             preset=self.preset,
             prepared=self.prepared,
             held_out=self.held_out,

@@ -222,7 +222,7 @@ class TrainingQueue:
         files = sorted(making.videos.glob("*.mp4")) if record.footage.kind == "camera" else [making.upload]
         return UnattendedTraining(
             actor=record.actor,
-            consent="" if record.consent is None else record.consent.words,
+            consent="" if record.consent is None else record.consent.record.canonical_json(),
             footage=tuple(files),
             preset=settings.making_preset,
             minutes=settings.making_minutes,

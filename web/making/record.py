@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from serving.actors.consent import MOST_NAME_CHARACTERS, ConsentRecord
 from serving.process.atomic_files import written_whole
 
 RECORD_FILE: Final = "making.json"
@@ -46,9 +47,14 @@ class Consent:
     at: str
 
     @property
-    def words(self) -> str:
-        """The consent as it is stored with the actor."""
-        return f'{self.name}, {self.at}, on the page. Shown: "{self.shown}" Typed: "{self.typed}"'
+    def record(self) -> ConsentRecord:
+        """The consent as it is stored with the actor. What it is for, and that it has no end, is in the text shown."""
+        return ConsentRecord(
+            who=self.name[:MOST_NAME_CHARACTERS],
+            given_on=datetime.fromisoformat(self.at).date(),
+            recorded_by="the page",
+            words=f'{self.name}, {self.at}, on the page. Shown: "{self.shown}" Typed: "{self.typed}"',
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

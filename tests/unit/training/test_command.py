@@ -114,7 +114,7 @@ def test_training_publishes_and_says_so(in_process, footage, tmp_path, capsys):
     """Exit code 0, plain lines without a terminal, and the actor in the store."""
     assert in_process(words(tmp_path)) == EXIT_PUBLISHED
     said = capsys.readouterr().out
-    assert ActorStore(tmp_path / "actors").load("bar").consent == "drawn by ourselves"
+    assert ActorStore(tmp_path / "actors").load("bar").consent.words == "drawn by ourselves"
     assert f"bar version 1 is published in {tmp_path / 'actors' / 'bar' / '1'}, and new sessions get it" in said
     assert "\nbody 100.0 % | " in said
     assert "\x1b" not in said

@@ -26,7 +26,7 @@ def test_job_ends_with_an_actor_that_loads(settings):
     actor = ActorStore(settings.store_root).load("bar")
     assert (actor.version, published.version) == (1, 1)
     assert actor.face == settings.preset.face
-    assert actor.consent == "drawn by ourselves"
+    assert actor.consent.words == "drawn by ourselves"
     assert {"held_out", "nearest_training_frame", "grey_figure", "pose_distance", "pose_distance_floor"} <= set(
         actor.scores
     )

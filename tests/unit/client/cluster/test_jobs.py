@@ -28,6 +28,7 @@ def test_a_training_is_shown_to_its_end(site):
 def test_a_job_is_what_was_asked_for(site):
     """The options reach the Job; a dollar sign is escaped, so that Kubernetes does not expand variables."""
     more = ["--minutes", "5", "--consent", "me, $(HOME) and $$", "--image", "registry/training:2", "--gpus", "0"]
+    more += ["--consent-by", "jo", "--consent-for", "private"]
     code, _ = site.trains(simple, *more, "--seed", "3", "--preset", "quick-256")
     assert code == 0
     (job,) = site.cluster.jobs.values()
@@ -37,6 +38,8 @@ def test_a_job_is_what_was_asked_for(site):
         *(
             "--actor=me",
             "--preset=quick-256",
+            "--consent-for=private",
+            "--consent-by=jo",
             "--minutes=5.0",
             "--actors=/actors",
             "--work=/footage/work/me",

@@ -10,6 +10,7 @@ import pytest
 
 from client.__main__ import run
 from serving.actors import rollout_cli
+from serving.actors.consent import ConsentRecord
 from serving.actors.rollout import Canary, Served
 from serving.actors.store import ActorStore
 from tests.damaged_actors import DAMAGES
@@ -132,7 +133,7 @@ def test_the_list_says_what_a_wardrobe_shows(store: ActorStore, tmp_path: Path, 
     assert dance(store) == 0
     assert "pictures of the person" not in "".join(capsys.readouterr())
     actor = publish_tiny(store, tmp_path, "dressed", side_px=64, wardrobe=tiny_wardrobe(poses, 64))
-    agreed = "Anna Person, to this demonstration, on the first of March"
+    agreed = ConsentRecord.of_text("Anna Person, to this demonstration, on the first of March")
     store.publish(
         replace(actor, trained={"bare_warp": True}, consent=agreed), {path.name: path for path in actor.files}
     )
@@ -140,7 +141,10 @@ def test_the_list_says_what_a_wardrobe_shows(store: ActorStore, tmp_path: Path, 
     shown = capsys.readouterr()
     bare, trained = (row.split("│") for row in shown.out.splitlines() if "dressed" in row)
     assert [cell.strip() for cell in trained[6:8]] == ["0.0 MB", "2 frames: front"]
-    assert [row[9].strip() for row in (bare, trained)] == ["Anna Person, to this demonstration, on…", ""]
+    assert [row[9].strip() for row in (bare, trained)] == [
+        "Anna Person, to this demonstration, on…",
+        "not needed: drawn by a test",
+    ]
     assert [row[10].strip() for row in (bare, trained)] == ["ready: moved limbs, not trained yet", "ready"]
     assert "dressed contains pictures of the person, cut from the footage" in shown.err
     assert "person's consent" in shown.err

@@ -145,25 +145,45 @@ def test_blank_consent_is_refused(job, make_video, capsys):
     assert job == []
 
 
-def test_a_script_without_consent_is_told_what_is_stored(job, make_video, capsys, monkeypatch):
-    """Without a person to ask, the actor's record says "not stated", and a note reports this."""
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_script_without_consent_is_refused(job, make_video, capsys, monkeypatch):
+    """Without a person to ask, the error says what to give; wrong options are told first."""
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    assert run(["train", str(make_video()), "--actor", "swan"]) == 0
-    (settings,) = job
-    assert settings.consent == "not stated"
-    assert '"not stated" is stored with the actor' in capsys.readouterr().err
+    assert run(["train", str(make_video()), "--actor", "swan"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith('error: --consent is required: --consent "who, when, to what", or --consent FILE.json')
     assert run(["train", str(make_video()), "--actor", "swan", "--minutes", "-1"]) == 1
     assert capsys.readouterr().err == "error: --minutes: cannot be negative, got -1.0\n"
+    assert job == []
 
 
-def test_a_terminal_is_asked_for_consent(job, make_video, monkeypatch):
-    """The typed answer is stored."""
-
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    monkeypatch.setattr("sys.stdin", Terminal("me, today\n"))
-    assert run(["train", str(make_video()), "--actor", "swan"]) == 0
+def test_a_consent_that_is_not_stated_is_possible_and_warned_of(job, make_video, capsys):
+    """Such an actor is for this machine alone."""
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent", "not stated"]) == 0
     (settings,) = job
-    assert settings.consent == "me, today"
+    assert not settings.consent_record.is_stated
+    assert "the consent is not stated: a server that other machines can reach will refuse" in capsys.readouterr().err
+
+
+def test_a_terminal_is_asked_for_consent(job, make_video, monkeypatch, capsys):
+    """Who, to what, and until when; a date that is none is asked again."""
+    monkeypatch.setattr("sys.stdin", _Terminal("Anna K.\nto dancing\nsoon\n2099-12-31\n"))
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent-by", "jo"]) == 0
+    (settings,) = job
+    record = settings.consent_record
+    assert record.text == "Anna K.: to dancing (until 2099-12-31)"
+    assert record.recorded_by == "jo"
+    assert "expected a date such as 2027-12-31, got 'soon'" in capsys.readouterr().err
+
+
+def test_an_empty_answer_to_until_means_no_end(job, make_video, monkeypatch):
+    """An end that the command names is not asked for."""
+    monkeypatch.setattr("sys.stdin", _Terminal("Anna K.\nto dancing\n\n"))
+    assert run(["train", str(make_video()), "--actor", "swan"]) == 0
+    monkeypatch.setattr("sys.stdin", _Terminal("Anna K.\nto dancing\n"))
+    assert run(["train", str(make_video()), "--actor", "swan", "--consent-until", "2099-12-31"]) == 0
+    assert [str(settings.consent_record.until) for settings in job] == ["None", "2099-12-31"]

@@ -79,7 +79,8 @@ def test_what_is_written_is_read(store: ActorStore):
     with pytest.raises(ActorNotFound, match="no version 9; it has: 1, 2, 3"):
         store.serve("kind", Served(9))
     assert store.served("kind") == served
-    assert [path.name for path in (store.root / "kind").iterdir() if path.is_file()] == ["serving.json"]
+    files = sorted(path.name for path in (store.root / "kind").iterdir() if path.is_file())
+    assert files == ["consent_history.jsonl", "serving.json"]
 
 
 @pytest.mark.parametrize(

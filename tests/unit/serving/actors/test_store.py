@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from motion.frame import FrameSize, PictureEncoding
+from serving.actors.consent import ConsentRecord
 from serving.actors.rollout import Served, promoted, rolled_back, with_canary
 from serving.actors.store import CROP_PLATE_FILE, METADATA_FILE, ActorStore
 from serving.errors import ActorNotFound, ActorUnusable, BadInput
@@ -202,12 +203,17 @@ def test_what_is_published_can_be_read(tmp_path: Path):
     kind = publish_tiny(store, tmp_path, "kind")
     files = {path.name: path for path in kind.folder.iterdir() if path.name != "actor.json"}
     facts = {"footage": os.fsdecode(b"film\xe9.mp4"), "names": ["a", ("\udcff",)]}
-    odd = replace(kind, scores={"psnr_db": math.inf, "ssim": [math.nan, 0.5]}, trained=facts, consent="\udce9 agreed")
+    odd = replace(
+        kind,
+        scores={"psnr_db": math.inf, "ssim": [math.nan, 0.5]},
+        trained=facts,
+        consent=ConsentRecord.of_text("\udce9 agreed"),
+    )
     published = store.publish(odd, files)
     stored = store.load("kind", published.version)
     assert stored.scores == {"psnr_db": None, "ssim": [None, 0.5]}
     assert stored.trained == {"footage": "film\\udce9.mp4", "names": ["a", ["\\udcff"]]}
-    assert stored.consent == "\\udce9 agreed"
+    assert stored.consent.words == "\\udce9 agreed"
 
 
 @pytest.mark.parametrize(
@@ -225,7 +231,7 @@ def test_what_could_not_be_read_is_not_published(tmp_path: Path, changes: dict[s
     kind = publish_tiny(store, tmp_path, "kind")
     with pytest.raises(ActorUnusable, match=f"actor 'kind' cannot be published: actor.json.*{said}"):
         store.publish(replace(kind, **changes), {"plate.png": kind.plate_path})
-    assert [path.name for path in kind.folder.parent.iterdir()] == ["1"]
+    assert sorted(path.name for path in kind.folder.parent.iterdir()) == ["1", "consent_history.jsonl"]
 
 
 def test_a_copied_actor_goes_by_its_folder(tmp_path: Path):

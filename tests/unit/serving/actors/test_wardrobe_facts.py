@@ -155,4 +155,5 @@ def test_an_actor_of_the_release_before_wardrobes_still_draws(store: ActorStore,
     before, again = json.loads(WITHOUT_WARDROBE), json.loads(actor_text(actor))
     for network in ("generator", "face"):
         before[network]["enhanced"] = False  # it has been written since 0.1.1
+    assert again.pop("consent_record")["words"] == before["consent"]
     assert again == {**before, "wardrobe": None}

@@ -128,7 +128,7 @@ def test_reworded_consent_does_not_bring_the_bare_warp_back(settings, store):
     train_actor(reworded)
     published = [store.load("bar", version) for version in store.versions("bar")]
     assert [actor.trained["body_pictures"] for actor in published] == [0, 8, 8]
-    assert [actor.consent for actor in published] == [settings.consent, settings.consent, reworded.consent]
+    assert [actor.consent.words for actor in published] == [settings.consent, settings.consent, reworded.consent]
     train_actor(replace(reworded, consent="in yet other words", minutes=0.0, pictures=None))
     assert store.load("bar", 4).trained["bare_warp"]
 
@@ -140,7 +140,7 @@ def test_reworded_consent_is_stated_by_a_first_version_again(settings, store):
     train_actor(replace(settings, consent="in other words"))
     published = [store.load("bar", version) for version in store.versions("bar")]
     assert [actor.trained["body_pictures"] for actor in published] == [0, 0, 8]
-    assert [actor.consent for actor in published[1:]] == ["in other words"] * 2
+    assert [actor.consent.words for actor in published[1:]] == ["in other words"] * 2
 
 
 def test_no_training_starts_from_a_bare_warp(settings):

@@ -20,7 +20,9 @@ async def test_a_visitor_films_agrees_and_becomes_an_actor(house):
     assert [path.name for path in training.footage] == ["footage-000.mp4"]
     assert training.footage[0].is_file()
     words = f'"{CONSENT["shown"]}" Typed: "{CONSENT["typed"]}"'
-    assert training.consent == f"Anna K., 1970-01-12T13:46:40Z, on the page. Shown: {words}"
+    consent = training.request().consent_record
+    assert consent.words == f"Anna K., 1970-01-12T13:46:40Z, on the page. Shown: {words}"
+    assert (consent.who, str(consent.given_on), consent.recorded_by) == ("Anna K.", "1970-01-12", "the page")
     run.says("looking for poses 50.0 % | 15 of 30 pictures done | 10.0 pictures/s | 2 s left")
     progress = (await maker.shown(making_id))["progress"]
     assert (progress["stage"], progress["done"], progress["total"], progress["seconds_left"]) == ("looking", 15, 30, 2)

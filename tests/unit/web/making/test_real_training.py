@@ -38,7 +38,7 @@ async def test_a_filmed_person_becomes_an_actor(build, root):
         assert (shown["state"], shown["versions"]) == ("done", [1, 2]), shown
         assert {finding["level"] for finding in shown["findings"]} <= {"warning"}
         actor = ActorStore(house.makings.settings.making_actors).load("anna")
-        assert actor.consent == house.making(making_id).record.consent.words
+        assert actor.consent == house.making(making_id).record.consent.record
         assert [path.name for path in house.making(making_id).folder.iterdir()] == ["making.json"]
 
 
