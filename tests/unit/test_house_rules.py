@@ -14,19 +14,20 @@ ALLOWED = {
     "serving": {"motion"},
     "services": {"motion", "serving"},
     "video": {"motion", "serving"},
-    "orchestrator": {"motion", "serving"},
+    "provenance": {"motion", "serving", "video"},
+    "orchestrator": {"motion", "provenance", "serving"},
     "training": {
         "motion", "serving", "video",
         "services.generator.network", "services.face.network",
         "services.pose.estimator", "services.pose.backends",
     },
     "client": {
-        "motion", "serving", "training", "video",
+        "motion", "provenance", "serving", "training", "video",
         "services.pose.backends", "services.pose.estimator", "services.pose.models.card",
         "services.generator.triton.plain_paths",
     },
     "web": {
-        "client", "motion", "serving", "video",
+        "client", "motion", "provenance", "serving", "video",
         "services.pose.estimator", "services.pose.mediapipe.model_files",
     },
 }  # fmt: skip
@@ -44,6 +45,7 @@ ROOMS = {
         "commands", "doctor", "training", "transfer", "screens", "cluster", "poses", "local_stack", "media",
         "connection", "terminal",
     ),
+    "provenance": ("detector", "credentials", "watermark"),
     "samples": ("renderer",),
     "web": ("making", "dances", "live", "actors", "browser_pose", "access"),
 }  # fmt: skip

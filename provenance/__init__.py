@@ -1,0 +1,1 @@
+"""Says of every picture that it is synthetic: watermark, credentials, detector."""
