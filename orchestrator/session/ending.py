@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from enum import Enum, IntEnum, auto
 
-from serving.errors import AtCapacity, DanceError, Draining, StageError, StageTimeout
+from serving.errors import AtCapacity, DanceError, Draining, NoConsent, StageError, StageTimeout
 
 
 class EndReason(Enum):
@@ -16,6 +16,8 @@ class EndReason(Enum):
     """The server shut down, and told the client where to resume."""
     CANCELLED = "cancelled"
     REFUSED = "refused"
+    CONSENT_ENDED = "consent_ended"
+    """The consent to the actor has ended or was revoked, before the session or during it."""
     FULL = "full"
     DRAINING = "draining"
     """Refused because the server is shutting down."""
@@ -88,6 +90,8 @@ class Ending:
                 return EndReason.DRAINING
             case StageError():
                 return EndReason.STAGE_FAILED
+            case NoConsent(reason="expired" | "revoked" | "deleted"):
+                return EndReason.CONSENT_ENDED
             case DanceError():
                 return EndReason.REFUSED
         return EndReason.BROKEN

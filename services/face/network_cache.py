@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from services.face.refiner import FaceNetwork
 from serving.actors.store import Actor, ActorStore
-from serving.errors import AtCapacity, DanceError
+from serving.errors import ActorUnusable, AtCapacity, DanceError, NoConsent
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +70,17 @@ class FaceNetworks:
             return await asyncio.shield(task)
         finally:
             self._waiting -= 1
+
+    async def drop_without_consent(self) -> None:
+        """Close the networks of versions whose consent has ended or was revoked, and of deleted ones."""
+        for key, network in list(self._held.items()):
+            try:
+                await asyncio.to_thread(self._store.check_consent, network.actor)
+            except NoConsent as error:
+                _log.warning("actor %s version %d: its face network is closed: %s", *key, error)
+                self._held.pop(key, None)
+            except ActorUnusable as error:
+                _log.warning("actor %s version %d: its consent cannot be checked: %s", *key, error)
 
     async def warm_up(self) -> None:
         """Open the served version of every actor that has a face network, up to `max_networks`.

@@ -72,6 +72,7 @@ class FaceService(Service, face_pb2_grpc.FaceServiceServicer):
         await follow(health, self._trouble, every_seconds=self._settings.watch_seconds)
 
     async def _trouble(self) -> str:
+        await self._networks.drop_without_consent()
         limit_seconds = self._settings.stuck_seconds
         if self._batcher.running_seconds() > limit_seconds:
             return f"the engine has been running one batch for more than {limit_seconds:g} s"

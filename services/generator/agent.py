@@ -22,7 +22,7 @@ from services.generator.triton.client import TritonClient, TritonRefused
 from services.generator.triton.model_repository import ModelRepository
 from services.generator.triton.process import TritonServer
 from serving.actors.store import Actor, ActorStore
-from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, DanceError, StageUnavailable
+from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, DanceError, NoConsent, StageUnavailable
 from serving.process.backoff import Backoff
 
 _log = logging.getLogger(__name__)
@@ -115,6 +115,7 @@ class GeneratorAgent:
             return await self._silent_round()
         try:
             async with self._changing:
+                await self._drop_without_consent()
                 await self._heal_ended()
                 await self._free_lost_memory()
                 await self._reload_missing()
@@ -351,6 +352,25 @@ class GeneratorAgent:
                 continue  # the served version is unknown or cannot be loaded: keep what is loaded
             kept = [e.actor for version, e in versions.items() if version in served or self._in_use(e)]
             if len(kept) < len(versions):
+                await self._load_or_log(kept)
+
+    async def _drop_without_consent(self) -> None:
+        """Unload versions whose consent has ended or was revoked, and deleted ones. Sessions end by themselves."""
+        for actor_id in self._versions.ids():
+            actors = self._versions.actors(actor_id)
+            kept = []
+            for actor in actors:
+                try:
+                    await asyncio.to_thread(self._store.check_consent, actor)
+                    kept.append(actor)
+                except NoConsent as error:
+                    _log.warning("actor %s version %d is unloaded: %s", actor.id, actor.version, error)
+                except ActorUnusable:
+                    kept.append(actor)  # its history cannot be read: nothing is loaded anew, and sessions end
+            if not kept:
+                with suppress(StageUnavailable):  # the next check tries again
+                    await self._versions.unload(actor_id)
+            elif len(kept) < len(actors):
                 await self._load_or_log(kept)
 
     async def _make_room(self, actor_id: str) -> None:

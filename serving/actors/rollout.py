@@ -67,9 +67,12 @@ class Served:
         return (self.version,) if self.canary is None else (self.version, self.canary.version)
 
     def without(self, versions: Collection[int]) -> Served:
-        """Return what is left when these versions may not be served: the canary is dropped, or nothing is served."""
+        """Return what is left when these versions may not be served: the canary is dropped, or nothing is served.
+
+        Then the next version that passes the quality gate is served.
+        """
         if self.version in versions:
-            return Served(0, by_gate=self.by_gate)
+            return Served(0, by_gate=True)
         canary = None if self.canary is None or self.canary.version in versions else self.canary
         return replace(self, canary=canary, previous=0 if self.previous in versions else self.previous)
 

@@ -159,7 +159,7 @@ class ActorStore:
             actor = self.load(actor_id, version)
             return ListedVersion(actor_id, version, percent, actor, consent=actor.consent)
         except NoConsent as error:
-            consent = read_actor(actor_id, version, self.root / actor_id / str(version)).consent
+            consent = self.read(actor_id, version).consent
             return ListedVersion(actor_id, version, 0.0, None, str(error), consent, without_consent=True)
         except ActorUnusable as error:
             return ListedVersion(actor_id, version, percent, unavailable=str(error))
@@ -192,6 +192,10 @@ class ActorStore:
         check_files(actor)
         return actor
 
+    def read(self, actor_id: str, version: int) -> Actor:
+        """Read the document of a version, whether or not it can be served. Raises BadInput and ActorUnusable."""
+        return read_actor(actor_id, version, self.root / checked_actor_id(actor_id) / str(version))
+
     def served(self, actor_id: str) -> Served:
         """Return which versions new sessions get: the newest, unless `serve` set others. Revoked ones are left out.
 
@@ -201,11 +205,11 @@ class ActorStore:
 
     def _served(self, actor_id: str, versions: list[int]) -> Served:
         home, history = self.root / actor_id, self.history(actor_id)
-        revoked = [version for version in versions if history.revocation(version)]
-        left = [version for version in versions if version not in revoked]
-        if left and revoked and not (home / SERVING_FILE).exists():
+        gone = [version for version in versions if history.revocation(version) or history.deletion(version)]
+        left = [version for version in versions if version not in gone]
+        if left and gone and not (home / SERVING_FILE).exists():
             return read_served(home, left)
-        return read_served(home, versions).without(revoked)
+        return read_served(home, versions).without(gone)
 
     def history(self, actor_id: str) -> ConsentHistory:
         """Return what happened to the actor's consents. Raises ActorUnusable for a damaged file.
@@ -235,8 +239,7 @@ class ActorStore:
         where = f"actor {actor.id!r} version {actor.version}"
         self._check_not_revoked(actor.id, actor.version, actor.consent)
         if not _is_there(actor.folder / METADATA_FILE):
-            deletion = self.history(actor.id).deletion(actor.version)
-            raise NoConsent("deleted", f"{where} was {'deleted' if deletion is None else deletion.text}")
+            raise NoConsent("deleted", f"{where} was deleted")
         consent = actor.consent
         if consent.has_ended(self._now()):
             raise NoConsent(
@@ -250,10 +253,13 @@ class ActorStore:
             )
 
     def _check_not_revoked(self, actor_id: str, version: int, consent: ConsentRecord | None = None) -> None:
-        revocation = self.history(actor_id).revocation(version, consent)
+        history, where = self.history(actor_id), f"actor {actor_id!r} version {version}"
+        deletion = history.deletion(version)
+        if deletion is not None:  # its files are still there, or were copied back
+            raise NoConsent("deleted", f"{where} was {deletion.text}")
+        revocation = history.revocation(version, consent)
         if revocation is None:
             return
-        where = f"actor {actor_id!r} version {version}"
         later = ""
         if version not in revocation.versions:
             on = revocation.at.astimezone(UTC).date()
@@ -300,10 +306,40 @@ class ActorStore:
             write_served(home, None)  # all that it names is revoked; a later version is served again
         return event
 
+    def delete(self, actor_id: str, version: int = 0, *, by: str = "", footage: bool = False) -> tuple[int, ...]:
+        """Delete the files of one version, or with 0 of all; the history stays. Returns the versions.
+
+        Sessions end as when the consent is revoked. A deletion that was interrupted can be repeated. Deleted versions
+        are not served when their files are copied back, and their numbers are not used again.
+
+        footage: whether the prepared footage is deleted as well, for the history. Raises BadInput for an invalid actor
+        id, ActorNotFound, ActorUnusable, and OSError.
+        """
+        self.finish_removals()
+        versions = self._known_versions(actor_id)
+        home = self.root / actor_id
+        if version:
+            self._check_known(actor_id, version, versions)
+        deleted = (version,) if version else tuple(versions)
+        event = ConsentEvent(kind=ConsentEventKind.DELETED, at=self._now(), versions=deleted, by=by, footage=footage)
+        append_event(home, event)
+        if set(deleted) == set(versions):
+            entries = [entry for entry in home.iterdir() if entry.name != HISTORY_FILE]
+        else:
+            entries = [home / str(one) for one in deleted]
+            if (home / SERVING_FILE).exists():
+                write_served(home, self._served(actor_id, versions))  # it must not name what is gone
+        grave = self.root / f".{uuid.uuid4().hex}{_REMOVED}"
+        grave.mkdir()
+        for entry in entries:
+            entry.rename(grave / entry.name)
+        self.finish_removals()
+        return deleted
+
     def _consents(self, actor_id: str, versions: Collection[int]) -> Iterator[ConsentRecord]:
         for version in versions:
             with suppress(ActorUnusable):  # a damaged version is revoked as well
-                yield read_actor(actor_id, version, self.root / actor_id / str(version)).consent
+                yield self.read(actor_id, version).consent
 
     def serve(self, actor_id: str, served: Served | None) -> None:
         """Set which versions new sessions get; None for the newest, including later ones.
@@ -399,10 +435,12 @@ class ActorStore:
         # A hash, because an id may be the name of the person who withdrew.
         return self.root / _LAST_REMOVED / hashlib.sha256(actor_id.encode()).hexdigest()[:32]
 
-    def finish_removals(self) -> None:
-        """Delete what is left of removed actors, such as after a kill. Raises OSError."""
-        for folder in self.root.glob(f".*{_REMOVED}"):
+    def finish_removals(self) -> bool:
+        """Delete what is left of removed actors, such as after a kill; return whether there was any. Raises OSError."""
+        left = list(self.root.glob(f".*{_REMOVED}"))
+        for folder in left:
             shutil.rmtree(folder)
+        return bool(left)
 
     def _keep_served(self, home: Path) -> None:
         if not (home / SERVING_FILE).exists():

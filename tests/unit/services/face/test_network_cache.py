@@ -14,7 +14,7 @@ import pytest
 from services.face.network_cache import FaceNetworks
 from services.face.refiner import FaceNetwork
 from serving.actors.store import Actor, ActorStore
-from serving.errors import ActorNotFound, ActorUnusable, AtCapacity
+from serving.errors import ActorNotFound, ActorUnusable, AtCapacity, NoConsent
 from serving.inference.engine import PictureEngine
 
 
@@ -26,6 +26,7 @@ class Workshop:
 
     def __init__(self) -> None:
         self.opened: list[tuple[str, int]] = []
+        self.revoked: set[tuple[str, int]] = set()
         self.c_is_damaged = False
         self.may_open = threading.Event()
         self.may_open.set()
@@ -41,6 +42,11 @@ class Workshop:
             raise ActorNotFound(f"no {actor_id} {version}")
         face = None if actor_id == "plain" else object()
         return cast("Actor", SimpleNamespace(id=actor_id, version=version or 2, face=face))
+
+    def check_consent(self, actor: Actor) -> None:
+        """See `ActorStore.check_consent`."""
+        if (actor.id, actor.version) in self.revoked:
+            raise NoConsent("revoked", "she asked")
 
     def open_network(self, actor: Actor) -> FaceNetwork:
         """See `open_face_network`."""
@@ -139,3 +145,13 @@ async def test_warm_up_passes_by_what_cannot_be_opened(workshop: Workshop):
     networks = workshop.networks()
     await networks.warm_up()
     assert keys(networks) == [("b", 2), ("a", 2)]
+
+
+async def test_a_network_without_consent_is_closed(workshop: Workshop):
+    """The others stay open."""
+    networks = workshop.networks()
+    await networks.network("a", 1)
+    await networks.network("b", 1)
+    workshop.revoked.add(("a", 1))
+    await networks.drop_without_consent()
+    assert keys(networks) == [("b", 1)]

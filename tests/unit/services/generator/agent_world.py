@@ -14,7 +14,7 @@ from services.generator.triton.model_repository import ModelRepository
 from services.generator.triton.process import TritonFailed, TritonServer
 from serving.actors.rollout import Served
 from serving.actors.store import Actor, ActorStore
-from serving.errors import ActorNotFound
+from serving.errors import ActorNotFound, NoConsent
 
 
 class World:
@@ -32,13 +32,19 @@ class World:
         self.dead: set[str] = set()
         self.ended: set[str] = set()
         self.damaged: set[tuple[str, int]] = set()
+        self.revoked: set[tuple[str, int]] = set()
         self.mortally_ill: set[str] = set()
         self.cannot_start = False
         self.lost_bytes = 0
         self.load_began, self.loading = asyncio.Event(), asyncio.Event()
         self.loading.set()
         self.agent = GeneratorAgent(
-            cast("ActorStore", SimpleNamespace(load=self.load_actor, ids=self.ids, served=self.served)),
+            cast(
+                "ActorStore",
+                SimpleNamespace(
+                    load=self.load_actor, ids=self.ids, served=self.served, check_consent=self.check_consent
+                ),
+            ),
             cast("ModelRepository", SimpleNamespace(write=self.write, remove=self.remove)),
             cast("TritonClient", self),
             AgentPolicy(**policy),  # type: ignore[arg-type]
@@ -66,7 +72,12 @@ class World:
         versions = self.versions(actor_id)
         if not versions or (version and version not in versions):
             raise ActorNotFound(f"no {actor_id} {version}")
+        self.check_consent(cast("Actor", SimpleNamespace(id=actor_id, version=version)))
         return cast("Actor", SimpleNamespace(id=actor_id, version=version or self.served(actor_id).version))
+
+    def check_consent(self, actor: Actor) -> None:
+        if (actor.id, actor.version) in self.revoked:
+            raise NoConsent("revoked", f"{actor.id} {actor.version} was revoked")
 
     # The repository.
     def write(self, actor_id: str, versions: Sequence[int]) -> None:

@@ -16,7 +16,7 @@ from services.generator.agent_types import AgentPolicy, Ensured
 from services.generator.triton.client import TritonClient, TritonRefused
 from services.generator.triton.model_repository import ModelRepository
 from serving.actors.store import Actor, ActorStore
-from serving.errors import ActorUnusable
+from serving.errors import ActorUnusable, NoConsent
 from tests.damaged_actors import DAMAGES
 from tests.tiny_actors import publish_tiny
 from tests.unit.services.generator.agent_world import World
@@ -244,3 +244,19 @@ async def test_a_triton_elsewhere_is_never_restarted_but_reloaded():
     world.events_since()
     assert await world.agent.check()
     assert world.events_since() == ["load a (1,)", "canary a 1"]
+
+
+async def test_a_version_without_consent_is_unloaded():
+    """The next check does it, although a session may be using it; other versions stay, and `ensure` refuses."""
+    world = World({"a": [1, 2], "b": [1]})
+    for wanted in (("a", 1), ("a", 2), ("b", 1)):
+        await world.agent.ensure(*wanted)
+    world.revoked.add(("a", 2))
+    assert await world.agent.check()
+    assert world.agent.loaded() == [("a", 1), ("b", 1)]
+    world.revoked.update({("a", 1), ("b", 1)})
+    assert await world.agent.check()
+    assert world.agent.loaded() == []
+    assert world.serves == world.written == {}
+    with pytest.raises(NoConsent, match="was revoked"):
+        await world.agent.ensure("a", 1)

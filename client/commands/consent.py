@@ -1,0 +1,136 @@
+"""`dance actors revoke | delete`: withdraw the consent to an actor, and delete the pictures of the person."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client.commands.options import DEFAULT_ACTORS, ActorsFolder
+from client.errors import CommandError, UsageError
+from client.local_stack.actors_folder import check_folder
+from client.terminal.display import Display
+from serving.actors.consent import MOST_NAME_CHARACTERS
+from serving.actors.consent_history import HISTORY_FILE, MOST_REASON_CHARACTERS
+from serving.actors.store import ActorStore
+from training.consent_options import user_name
+from training.options import DEFAULT_WORK
+from training.process.deleted_footage import delete_folders, footage_folders, other_footage
+
+_REMAINS = (
+    "the footage that the training read; copies of the folder, such as on other servers or in backups; videos that "
+    "were made, and checkpoints, which contain a picture, on the machines of those who danced. A cluster's volumes are "
+    "folders of their own: run this command there"
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The actor.")]
+Version = Annotated[int, typer.Option("--version", min=0, help="Only this version. Default: the whole actor.")]
+By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it, for the history; default: your user name.")]
+
+
+def revoke(
+    name: Name,
+    reason: Annotated[str, typer.Option("--reason", help="Why; running sessions and the history say so.")],
+    version: Version = 0,
+    by: By = "",
+    actors: ActorsFolder = DEFAULT_ACTORS,
+) -> None:
+    """Revoke the consent to an actor. New sessions are refused, and running ones end at their next frame.
+
+    The files stay; `dance actors delete` deletes them. A revoked version cannot be served again. A new training needs a
+    consent that was given on this day or later.
+    """
+    _check_words(reason, by)
+    if not reason.strip():
+        raise UsageError("--reason cannot be blank: those who dance the actor read it")
+    check_folder(actors)
+    store = ActorStore(actors)
+    try:
+        event = store.revoke(name, version, reason=reason.strip(), by=by or user_name())
+    except OSError as error:
+        raise _unwritable(error, actors) from error
+    whose = f"version {version}" if version else _versions(event.versions)
+    Display().out.print(f"{name}: the consent to {whose} was {event.text}")
+    Display().note(f"the files are still there; `dance actors delete {name}` deletes them")
+
+
+def delete(
+    name: Name,
+    version: Version = 0,
+    footage: Annotated[
+        bool, typer.Option("--footage", help="Also the prepared footage and the training's checkpoints in --work.")
+    ] = False,
+    work: Annotated[Path, typer.Option("--work", help="The work folder of the trainings.")] = DEFAULT_WORK,
+    by: By = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    actors: ActorsFolder = DEFAULT_ACTORS,
+) -> None:
+    """Delete the pictures of the person: an actor's versions, and with --footage what its trainings keep.
+
+    The history of its consents stays. If this is interrupted, the same command continues it.
+    """
+    display = Display()
+    if footage and version:
+        raise UsageError("--footage goes with the whole actor, not with --version")
+    _check_words("", by)
+    check_folder(actors)
+    store = ActorStore(actors)
+    versions = store.versions(name)
+    folders = footage_folders(store, name, work) if footage else []
+    if not versions and not folders:
+        if _finished(store, actors):
+            display.out.print("deleted what an interrupted deletion had left")
+            return
+        store.load(name)  # says which actors there are
+    if not yes:
+        _confirm(f"Delete {_described(name, version, versions, folders)}")
+    try:
+        if folders:  # first: the versions say which footage it is
+            delete_folders(folders, work)
+        deleted = store.delete(name, version, by=by or user_name(), footage=footage) if versions else ()
+    except OSError as error:
+        raise _unwritable(error, actors) from error
+    out = display.out
+    out.print(f"deleted {_described(name, version, deleted, folders)}")
+    out.print(f"kept {actors / name / HISTORY_FILE}, which has no pictures")
+    left = other_footage(work, folders) if footage else []
+    if left:
+        display.note(f"not deleted, because no version names it: prepared footage in {', '.join(map(str, left))}")
+    if not footage and (work / name).is_dir():
+        display.note(f"not deleted: what its trainings keep in {work}; --footage deletes that as well")
+    display.note(f"not deleted, because this command cannot know of it: {_REMAINS}")
+
+
+def _described(name: str, version: int, versions: tuple[int, ...] | list[int], folders: list[Path]) -> str:
+    whole = [f"{name} version {version}" if version else f"{name}, {_versions(versions)}"] if versions else []
+    return " and ".join([*whole, *map(str, folders)])
+
+
+def _versions(versions: tuple[int, ...] | list[int]) -> str:
+    return f"version{'s' * (len(versions) > 1)} {', '.join(map(str, versions))}"
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask: --yes deletes without asking")
+    typer.confirm(question, abort=True, err=True)
+
+
+def _check_words(reason: str, by: str) -> None:
+    if len(reason) > MOST_REASON_CHARACTERS:
+        raise UsageError(f"--reason has {len(reason)} characters; at most {MOST_REASON_CHARACTERS} are kept")
+    if len(by) > MOST_NAME_CHARACTERS:
+        raise UsageError(f"--by has {len(by)} characters; at most {MOST_NAME_CHARACTERS} are kept")
+
+
+def _finished(store: ActorStore, actors: Path) -> bool:
+    try:
+        return store.finish_removals()
+    except OSError as error:
+        raise _unwritable(error, actors) from error
+
+
+def _unwritable(error: OSError, actors: Path) -> CommandError:
+    return CommandError(f"{error.filename or actors} cannot be changed: {error.strerror}; the same command continues")
