@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.connections import Connections
 from orchestrator.stage_calls.reachability import Reachability
 from orchestrator.stages.pose import PoseStage
+from provenance.watermark.server_key import ServerKey
 from serving.actors.store import ActorStore
 from serving.errors import BadInput, DanceError, Draining
 from serving.observability import metrics
@@ -35,6 +37,8 @@ from serving.process.memory import Sweeper, give_freed_back
 from serving.rpc.health import Health, follow
 from serving.rpc.server import Service
 from serving.rpc.server_stream import RequestReader, ResponseWriter
+
+_log = logging.getLogger(__name__)
 
 RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBodyRequest)
 
@@ -62,14 +66,16 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
             draw=ThreadPoolExecutor(settings.label_map_threads, thread_name_prefix="draw"),
             encode=ThreadPoolExecutor(settings.encode_threads, thread_name_prefix="encode"),
             disk=ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk"),
+            consent=ThreadPoolExecutor(1, thread_name_prefix="consent"),
         )
         self._shared = SharedResources(
             settings=settings,
             connections=Connections(settings),
-            actors=ActorStore(settings.actors_root),
+            actors=ActorStore(settings.actors_root, stated_except=settings.stated_except()),
             wardrobes=Wardrobes(self._threads.disk, idle_bytes=settings.idle_wardrobe_bytes),
             threads=self._threads,
             sealer=CheckpointSealer.from_file(settings.checkpoint_key_file, setting="ORCHESTRATOR_CHECKPOINT_KEY_FILE"),
+            watermark_key=_watermark_key(settings),
         )
         self._endings: set[Ending] = set()
         self._draining = False
@@ -109,7 +115,7 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
         if self._giving_back is not None:
             self._giving_back.cancel()
         await self._shared.connections.close()
-        for threads in (self._threads.draw, self._threads.encode, self._threads.disk):
+        for threads in (self._threads.draw, self._threads.encode, self._threads.disk, self._threads.consent):
             await asyncio.to_thread(threads.shutdown)
 
     async def drain(self) -> None:
@@ -253,3 +259,12 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
         if self._giving_back is not None:
             self._giving_back.cancel()
         self._giving_back = loop.call_later(_IDLE_SECONDS, give_back)
+
+
+def _watermark_key(settings: OrchestratorSettings) -> ServerKey | None:
+    """Return the key that watermarks name; None if there are none. Raises BadSettings."""
+    if not settings.watermark:
+        _log.warning("pictures get no watermark: ORCHESTRATOR_WATERMARK is false")
+        return None
+    path = settings.watermark_key_file or settings.checkpoint_key_file
+    return ServerKey.from_file(path, setting="ORCHESTRATOR_WATERMARK_KEY_FILE")

@@ -66,7 +66,7 @@ class SessionConfig:
     for any if the session is adaptive. adaptive: whether the server chooses among picture sizes and, unless
     pose_detail_is_fixed, among pose details. source_body: None means a running
     calibration. frame_rate_hz: 0 if unknown. checkpoint_every_frames: 0 for none. checkpoint: of an earlier session to
-    resume; empty for none.
+    resume; empty for none. label: burned into every picture; empty for none.
     """
 
     actor: str
@@ -84,6 +84,7 @@ class SessionConfig:
     picture_size: FrameSize | None = None
     adaptive: bool = False
     pose_detail_is_fixed: bool = True
+    label: str = ""
 
     @property
     def live(self) -> bool:
@@ -111,7 +112,10 @@ class Rung:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionAccepted:
-    """What the client receives before the first answer. config: as it will be honoured. rungs: the best first."""
+    """What the client receives before the first answer. config: as it will be honoured. rungs: the best first.
+
+    watermark_key_id: of the server; None if it adds no watermark. consent_sha256: of the actor's consent record.
+    """
 
     config: SessionConfig
     max_frames_in_flight: int
@@ -121,3 +125,5 @@ class SessionAccepted:
     full_frame_size: FrameSize
     generator_precision: str
     rungs: tuple[Rung, ...]
+    watermark_key_id: int | None = None
+    consent_sha256: str = ""

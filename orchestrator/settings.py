@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from motion.pose_choice import PoseBackend
+from provenance.label import checked_label
+from serving.actors.actor_id import checked_actor_id
 from serving.pictures.codec import PictureLimits
 from serving.process.settings import NOT_NEGATIVE, AtLeastOne, FinitePositive, one_of
 from serving.rpc.server import MESSAGE_LIMIT_BYTES, ServerSettings
 from serving.transport.addresses import checked_address
-from serving.transport.tls import ChannelTls, channel_tls, is_local
+from serving.transport.tls import ChannelTls, channel_tls, is_local, is_loopback
 
 _STAGE_ADDRESSES: Final = ("pose_address", "normalize_address", "face_address", "agent_address", "triton_address")
 
@@ -32,6 +34,8 @@ class OrchestratorSettings(ServerSettings):
     """Triton's gRPC port."""
     actors_root: Path = Path("actors")
     """The folder of actors; the face service and the agent must read the same one."""
+    allowed_without_consent: str = ""
+    """Ids of actors, separated by commas, that are served although their consent is not stated. On loopback, all are."""
 
     stage_ca: Path | None = None
     """PEM file of the CA that signs the stages' certificates; the stages are then called with TLS. None: plaintext."""
@@ -76,6 +80,14 @@ class OrchestratorSettings(ServerSettings):
     checkpoint_key_file: Path | None = None
     """Keys that seal checkpoints, in hexadecimal, one per line; the first seals, all open. If all replicas have the
     same file, a session can resume on any of them. None: a random key, so that only this process can resume."""
+    watermark: bool = True
+    """Mark every picture of an actor with the imperceptible watermark. There is no other way to switch it off."""
+    watermark_key_file: Path | None = None
+    """A key in hexadecimal, at least 32 bytes: its id is in every watermark and says which server made a picture. All
+    replicas have the same. None: the first key of `checkpoint_key_file`; without that as well, the id is 0."""
+    label: str = ""
+    """A text that is burned into every picture, such as AI-generated, whatever the client requests. Empty: only clients
+    that request a label get one."""
     pose_backend: Annotated[str, one_of(*(backend.value for backend in PoseBackend))] = "mediapipe"
     """The backend of sessions that name none: mediapipe, mediapipe-solution, openpose or rtmpose. The pose service must
     have it."""
@@ -117,6 +129,13 @@ class OrchestratorSettings(ServerSettings):
         if self.max_frame_bytes > LARGEST_PICTURES_BYTES:
             # gRPC rejects a larger message, and the whole session with it.
             raise ValueError(f"max_frame_bytes must be at most {LARGEST_PICTURES_BYTES}, got {self.max_frame_bytes}")
+        for actor_id in self._actors_without_consent():
+            checked_actor_id(actor_id, field="allowed_without_consent")
+        if self.label:
+            try:
+                checked_label(self.label)
+            except ValueError as error:
+                raise ValueError(f"label {error}") from error
         for name in _STAGE_ADDRESSES:
             try:
                 checked_address(getattr(self, name))
@@ -129,6 +148,13 @@ class OrchestratorSettings(ServerSettings):
             raise ValueError("jwt_keys_file needs jwt_issuer and jwt_audience")
         if self.jwt_keys_file is None and (self.jwt_issuer or self.jwt_audience):
             raise ValueError("jwt_issuer and jwt_audience need jwt_keys_file")
+
+    def stated_except(self) -> frozenset[str] | None:
+        """Return the actors whose consent need not be stated; None for all, because only this machine calls us."""
+        return None if is_loopback(self.host) else self._actors_without_consent()
+
+    def _actors_without_consent(self) -> frozenset[str]:
+        return frozenset(filter(None, (name.strip() for name in self.allowed_without_consent.split(","))))
 
     def stage_tls(self) -> ChannelTls | None:
         """Return the TLS for calls to the stages; None for plaintext."""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from client.commands.options import Dancer, Force, PoseModel, PoseNetworks, SourceFacts, SourceFile, dancer_choice
+from client.commands.signing import Signing
 from client.errors import CommandError, UsageError
 from client.media.video_writer import check_video_output
 from client.poses.compare_backends import HEADINGS, EvaluationJob, evaluate, markdown_of
@@ -25,7 +26,12 @@ from video.opening import is_endless
 
 @option_groups
 def pose_command(
-    source: SourceFile, *, job: Callable[..., PoseJob], networks: PoseNetworks, facts: SourceFacts
+    source: SourceFile,
+    *,
+    job: Callable[..., PoseJob],
+    networks: PoseNetworks,
+    facts: SourceFacts,
+    signing: Signing,
 ) -> None:
     """Find the people in SOURCE and draw or write their joints. Writes OpenPose JSON, an overlay video, or both."""
     display = Display()
@@ -40,6 +46,7 @@ def pose_command(
         display.note(remark)
     if overlay is not None:
         check_video_output(overlay, source, force=asked.replace)
+        asked = replace(asked, credentials=signing.credentials(display))
     if json is not None:
         check_writable(json, is_folder=True)
         if json.exists() and shown.is_keypoints and json.samefile(source):

@@ -25,6 +25,7 @@ from client.commands.options import (
     SourceFile,
     WherePoses,
 )
+from client.commands.signing import Signing
 from client.connection.types import PoseChoice
 from client.errors import CommandError, UsageError
 from client.local_stack.actors_folder import has_wardrobe, plate_of, sizes_of
@@ -49,6 +50,7 @@ from motion.body import BodyStats
 from motion.documents import Fields, read_document
 from motion.people.dancer_choice import DancerChoice
 from motion.pose_choice import PoseBackend, PoseDetail
+from provenance.label import checked_label
 from serving.actors.actor_id import checked_actor_id
 from serving.process.option_groups import option_groups
 from video.opening import is_endless
@@ -82,6 +84,7 @@ def transfer_command(
     pose: WherePoses = PosePlace.SERVER,
     facts: SourceFacts,
     screens: ScreenOptions,
+    signing: Signing,
     server: Server = None,
     credentials: Credentials,
     actors: ActorsFolder = DEFAULT_ACTORS,
@@ -119,6 +122,9 @@ def transfer_command(
             check_frame_folder(out)
         else:
             check_video_output(out, source, force=asked.replace_out, keeps_opacity=asked.keeps_opacity)
+    _check_label(asked.label)
+    if out is not None:
+        asked = replace(asked, credentials=signing.credentials(display))
     poses = _poses(shown, networks, pose, server, display)
     plate = None
     if not server:
@@ -146,6 +152,16 @@ def transfer_command(
     display.source_notes(source, report.notes)
     if out is not None:
         display.out.print(f"wrote {out}")
+    if report.sidecar is not None:
+        display.out.print(f"wrote {report.sidecar}: Content Credentials, which {out} itself cannot hold; keep both")
+
+
+def _check_label(label: str) -> None:
+    if label:
+        try:
+            checked_label(label)
+        except ValueError as error:
+            raise UsageError(f"--label: {error}") from error
 
 
 @option_groups

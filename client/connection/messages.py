@@ -11,6 +11,7 @@ from client.connection.types import (
     ActorListing,
     ActorPreview,
     Answer,
+    ListedConsent,
     ListedWardrobe,
     PosedFrame,
     Rung,
@@ -61,6 +62,7 @@ def config_to_proto(options: TransferOptions) -> transfer_pb2.TransferConfig:
         checkpoint_every_frames=options.checkpoint_every_frames,
         checkpoint=options.checkpoint,
         background=converters.background_to_proto(options.background),
+        label=options.label,
     )
 
 
@@ -79,6 +81,9 @@ def accepted_from_proto(message: transfer_pb2.TransferAccepted, options: Transfe
         generator_precision=message.generator_precision,
         references=config.return_options.reference,
         rungs=tuple(_rung(rung) for rung in message.rungs),
+        label=config.label,
+        watermark_key_id=message.watermark_key_id if message.HasField("watermark_key_id") else None,
+        consent_sha256=message.consent_sha256,
     )
 
 
@@ -109,6 +114,7 @@ def listing_from_proto(actor: transfer_pb2.ActorSummary) -> ActorListing:
         {score.name: score.value for score in actor.scores},
         actor.has_preview,
         _preview(actor),
+        _consent(actor),
     )
 
 
@@ -117,6 +123,21 @@ def _preview(actor: transfer_pb2.ActorSummary) -> ActorPreview | None:
     shown = actor.preview
     known = shown.media_type == PREVIEW_MEDIA_TYPE and is_preview(shown.data)
     return ActorPreview(shown.media_type, shown.data) if known else None
+
+
+def _consent(actor: transfer_pb2.ActorSummary) -> ListedConsent | None:
+    if not actor.HasField("consent_summary"):
+        return None
+    shown = actor.consent_summary
+    return ListedConsent(
+        who=shown.who,
+        given_on=shown.given_on,
+        uses=tuple(shown.uses),
+        until=shown.until,
+        recorded_by=shown.recorded_by,
+        sha256=shown.sha256,
+        ended_because=shown.ended_because,
+    )
 
 
 def _wardrobe(actor: transfer_pb2.ActorSummary) -> ListedWardrobe | None:

@@ -9,6 +9,7 @@ from motion.frame import EncodedPicture, Frame, FrameSize, NoPictureReason, Stag
 from motion.people.dancer_choice import DancerChoice
 from motion.pose import Pose
 from motion.pose_choice import PoseBackend, PoseDetail
+from serving.actors.consent import ConsentRecord
 from serving.pictures.background import Background
 
 
@@ -28,16 +29,44 @@ class ActorPreview:
     data: bytes
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedConsent:
+    """The record of a consent, as transfer.proto explains it. ended_because: why it does not hold; empty if it does."""
+
+    who: str = ""
+    given_on: str = ""
+    uses: tuple[str, ...] = ()
+    until: str = ""
+    recorded_by: str = ""
+    sha256: str = ""
+    ended_because: str = ""
+
+    @classmethod
+    def of(cls, record: ConsentRecord | None, ended_because: str = "") -> ListedConsent | None:
+        """Return what lists show of a record; None if none is stated."""
+        if record is None or not record.is_stated:
+            return None
+        return cls(
+            who=record.who,
+            given_on="" if record.given_on is None else record.given_on.isoformat(),
+            uses=tuple(record.uses),
+            until="" if record.until is None else record.until.isoformat(),
+            recorded_by=record.recorded_by,
+            sha256=record.sha256(),
+            ended_because=ended_because,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ActorListing:
     """One version of an actor, as the server lists it. unavailable: why it cannot be served, or empty.
 
     served_percent: its share of the sessions that name no version; 0 also if the server does not report it. size_bytes:
     of all its files; 0 if unknown. wardrobe: None for an actor without one. bare_warp: whether it is not trained yet.
-    smaller_sizes: at which it can be drawn as well. consent: the person's, in the stored words. trained_at_s: seconds
-    since 1970; None if unknown. scores: by name, as transfer.proto explains them; empty if unknown. preview: if it was
-    requested and the answer had room for it; if `has_preview` says that there is one, request it alone. Earlier servers
-    do not send the fields from `consent` on.
+    smaller_sizes: at which it can be drawn as well. consent: the person's, as a text. trained_at_s: seconds since 1970;
+    None if unknown. scores: by name, as transfer.proto explains them; empty if unknown. preview: if it was requested
+    and the answer had room for it; if `has_preview` says that there is one, request it alone. consent_record: None if
+    no consent is stated, or the server is an earlier one. Earlier servers do not send the fields from `consent` on.
     """
 
     actor: str
@@ -57,6 +86,7 @@ class ActorListing:
     scores: dict[str, float] = field(default_factory=dict)
     has_preview: bool = False
     preview: ActorPreview | None = None
+    consent_record: ListedConsent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +153,7 @@ class TransferOptions:
     checkpoint_every_frames: int = 0
     checkpoint: bytes = b""
     background: Background = field(default_factory=Background)
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +171,9 @@ class Accepted:
 
     checkpoint_every_frames: 0 if it makes no checkpoints. picture_size: at which pictures are shown; those of a lower
     rung are smaller. rungs: the best first; empty if the server does not say. references: whether answers have one;
-    False for actors without a wardrobe, even if it was requested.
+    False for actors without a wardrobe, even if it was requested. label: burned into pictures; the server may require
+    one. watermark_key_id: the server's; None if it adds no watermark. consent_sha256: of the actor's consent record.
+    Earlier servers send none of the three.
     """
 
     actor_version: int
@@ -153,6 +186,9 @@ class Accepted:
     generator_precision: str
     references: bool = False
     rungs: tuple[Rung, ...] = ()
+    label: str = ""
+    watermark_key_id: int | None = None
+    consent_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

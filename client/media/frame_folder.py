@@ -7,6 +7,8 @@ from pathlib import Path
 from client.errors import UnwritableVideo
 from client.terminal.output_files import check_writable
 from motion.frame import PictureEncoding, RgbaPicture
+from provenance.credentials.errors import CannotSign
+from provenance.credentials.file_marks import FileMarks
 from serving.pictures.codec import encode_picture
 from serving.process.atomic_files import folder_written_whole
 
@@ -21,12 +23,13 @@ def check_frame_folder(out: Path) -> None:
 class FrameFolder:
     """A folder of PNG files, 000000.png and on, that appear under their names only when all are complete.
 
-    The colours of the files are not multiplied by the opacity. Leaving the context without `keep()` deletes what was
-    written.
+    The colours of the files are not multiplied by the opacity. Each file is signed. Leaving the context without
+    `keep()` deletes what was written.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, marks: FileMarks) -> None:
         self.out = out
+        self._marks = marks
         self.pictures = 0
         self._kept = False
         self._writing = folder_written_whole(out)
@@ -47,8 +50,10 @@ class FrameFolder:
         """Add a picture, `[H, W, 4]` uint8 with straight alpha; its time does not matter. Raises UnwritableVideo."""
         try:
             encoded = encode_picture(picture, PictureEncoding.PNG)
-            (self._partial / f"{self.pictures:06d}.png").write_bytes(encoded.data)
-        except OSError as error:
+            path = self._partial / f"{self.pictures:06d}.png"
+            path.write_bytes(encoded.data)
+            self._marks.sign(path, path)
+        except (CannotSign, OSError) as error:
             raise self._unwritable(error) from error
         self.pictures += 1
 
@@ -62,5 +67,5 @@ class FrameFolder:
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _unwritable(self, error: OSError) -> UnwritableVideo:
-        return UnwritableVideo(f"{self.out} cannot be written: {error.strerror or error}")
+    def _unwritable(self, error: OSError | CannotSign) -> UnwritableVideo:
+        return UnwritableVideo(f"{self.out} cannot be written: {getattr(error, 'strerror', None) or error}")

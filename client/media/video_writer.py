@@ -15,6 +15,10 @@ from av.video.reformatter import Colorspace
 from client.errors import UnwritableVideo
 from client.terminal.output_files import refuse_existing
 from motion.frame import Picture, RgbaPicture
+from provenance.credentials.errors import CannotSign
+from provenance.credentials.file_marks import FileMarks
+from provenance.credentials.manifest import MEDIA_TYPES
+from provenance.credentials.signing import sidecar_of
 from serving.pictures.compositing import with_colours_spread
 from serving.process.atomic_files import hidden_beside
 from video.opening import file_address, reason
@@ -78,7 +82,8 @@ def check_video_output(out: Path, source: str, *, force: bool, keeps_opacity: bo
     if encoding is None:
         *others, last = CONTAINERS
         raise UnwritableVideo(f"{out} must end in {', '.join(others)} or {last}")
-    refuse_existing([out], force=force, sources=[source])
+    beside = [] if out.suffix.lower() in MEDIA_TYPES else [sidecar_of(out)]
+    refuse_existing([out, *beside], force=force, sources=[source])
     try:
         av.codec.Codec(encoding.encoder, "w")
     except av.error.FFmpegError as error:
@@ -96,6 +101,7 @@ class Recording:
 
     out: has a suffix of `CONTAINERS`. time_base: unit of the times passed to `write`. frame_rate: the average, a hint
     for the encoder. sound: the sound to add, if any; closed with the recording. replace: whether `out` may exist.
+    marks: what the file says about itself; None only for footage that shows nothing drawn.
     keeps_opacity: pictures have an opacity, and the file keeps it. from_first_picture: for live sessions, whose source
     begins earlier and may go on later: time 0 is that of the first picture, and the sound ends with the last one.
     """
@@ -106,6 +112,7 @@ class Recording:
         *,
         time_base: Fraction,
         frame_rate: Fraction,
+        marks: FileMarks | None,
         sound: SoundTrack | None = None,
         replace: bool = False,
         keeps_opacity: bool = False,
@@ -119,6 +126,7 @@ class Recording:
         self._first_pts = 0
         self._time_base = time_base
         self._frame_rate = frame_rate
+        self._marks = marks
         self._sound = sound
         self._replace = replace
         self._stream: Any = None
@@ -173,7 +181,7 @@ class Recording:
         self.pictures += 1
 
     def keep(self) -> None:
-        """Finish the file and rename it to `out`. Raises UnwritableVideo, also if no picture was written."""
+        """Finish the file, sign it and rename it to `out`. Raises UnwritableVideo, also if no picture was written."""
         if self._stream is None:
             raise UnwritableVideo(f"{self.out}: there is no picture to write")
         try:
@@ -183,8 +191,10 @@ class Recording:
             self._container.close()
             if self.out.exists() and not self._replace:
                 raise UnwritableVideo(f"{self.out} was created in the meantime; --force overwrites it")
+            if self._marks is not None:
+                self._marks.sign(self._part, self.out)
             self._part.replace(self.out)
-        except (av.error.FFmpegError, OSError) as error:
+        except (av.error.FFmpegError, CannotSign, OSError) as error:
             raise UnwritableVideo(f"{self.out} cannot be written: {reason(error)}") from error
         self._kept = True
 
@@ -196,6 +206,8 @@ class Recording:
         stream.options = self._encoding.options
         if self._keeps_opacity:
             stream.metadata["alpha_mode"] = "1"  # WebM's sign of an opacity
+        if self._marks is not None:
+            self._container.metadata["comment"] = self._marks.comment
         context = stream.codec_context
         context.time_base = self._time_base
         context.colorspace = context.color_primaries = context.color_trc = _BT709

@@ -23,6 +23,9 @@ from client.terminal.display import Display
 from client.terminal.output_files import check_writable, stopped_name
 from motion.keypoint_files.folder import keypoint_files
 from motion.keypoint_files.openpose_json import SOURCE_FILE, KeypointsPerson, KeypointsWriter, SourceFacts, shrunk_size
+from provenance.credentials.file_marks import FileMarks
+from provenance.credentials.manifest import DrawnOver
+from provenance.credentials.signing import ContentCredentials
 from serving.process.atomic_files import folder_written_whole
 
 _LEAST_FILE_BYTES: Final = 4096
@@ -40,6 +43,7 @@ class PoseJob(EstimationOptions):
     overlay: Annotated[
         Path | None, typer.Option("--overlay", metavar="VIDEO", help="Write the frames with all people drawn on them.")
     ] = None
+    credentials: ContentCredentials | None = None
     replace: Annotated[bool, typer.Option("--force", help="Overwrite existing outputs.")] = False
 
 
@@ -94,7 +98,13 @@ def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) 
         recording: Recording | None = None
         if job.overlay is not None:
             recording = closing.enter_context(
-                Recording(job.overlay, time_base=reader.time_base, frame_rate=reader.frame_rate, replace=job.replace)
+                Recording(
+                    job.overlay,
+                    time_base=reader.time_base,
+                    frame_rate=reader.frame_rate,
+                    marks=FileMarks(job.credentials, _drawn_over(job)),
+                    replace=job.replace,
+                )
             )
         line = closing.enter_context(display.progress("finding poses", reader.expected_frames))
         if job.json is not None:
@@ -123,6 +133,11 @@ def find_poses(job: PoseJob, display: Display, should_stop: Callable[[], bool]) 
         if recording is not None:
             recording.keep()  # before the folder, which is moved into place at the end of this block
     return report
+
+
+def _drawn_over(job: PoseJob) -> DrawnOver:
+    source = Path(job.source.name)
+    return DrawnOver(what="People's joints are drawn over footage", sources=(source,) if source.is_file() else ())
 
 
 def _opened(job: PoseJob, closing: ExitStack) -> tuple[Reader, Iterator[EstimatedFrame]]:

@@ -19,6 +19,7 @@ from client.screens.screen import Screen
 from motion.body import BodyStats
 from motion.frame import Picture
 from motion.pose_choice import PoseDetail
+from provenance.credentials.signing import ContentCredentials
 
 MaxSide = Annotated[
     int, typer.Option("--max-side", min=64, help="Shrink larger frames to this longer side before they are sent.")
@@ -41,6 +42,7 @@ class TransferJob:
     shown_with: composes a live picture from what was sent and the actor's picture, instead of showing the latter; for
     measurements.
     estimator: finds the poses on this machine, so that no picture is sent; None if the server does.
+    credentials: signs what is written; None if the user wants no Content Credentials.
     """
 
     source: Source
@@ -110,6 +112,15 @@ class TransferJob:
             "0: a lost connection ends the transfer.",
         ),
     ] = CHECKPOINT_EVERY_FRAMES
+    label: Annotated[
+        str,
+        typer.Option(
+            "--label",
+            metavar="TEXT",
+            help='Burn a text such as "AI-generated" into every picture, where it hides no face. Servers may require it.',
+        ),
+    ] = ""
+    credentials: ContentCredentials | None = None
     replace_out: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False
 
     @property

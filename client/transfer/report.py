@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import astuple, dataclass, field
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -45,7 +46,8 @@ class TransferReport:
     skipped: live frames that the client never sent. lost: frames that the source promises but that do not decode.
     reconnects: how often the server was lost and found again. lost_under_way: live frames that were sent and got no
     answer because the server was lost. drawn_at: pictures by rung, named by `client.transfer.rungs.rung_name`. notes:
-    decisions about the source that its owner should know.
+    decisions about the source that its owner should know. sidecar: the file with the Content Credentials of one that
+    cannot hold any; None if the file has them itself, or has none.
     """
 
     answered: int = 0
@@ -61,6 +63,7 @@ class TransferReport:
     drawn_at: Counter[str] = field(default_factory=Counter)
     first_bad_frame: str = ""
     notes: tuple[str, ...] = ()
+    sidecar: Path | None = None
     _times: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
 
     def add(self, answer: Answer) -> None:

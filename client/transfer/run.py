@@ -35,11 +35,13 @@ from client.transfer.body_pass import fitted_body
 from client.transfer.held_rate import HeldRate, costly_options
 from client.transfer.job import TransferJob
 from client.transfer.look_ahead import look_ahead_for
+from client.transfer.made_by import made_by
 from client.transfer.output_frames import Film
 from client.transfer.report import TransferReport, damaged, lost_warning
 from client.transfer.rungs import chosen_size, rung_name, rung_note
 from motion.body import BodyStats
 from motion.frame import FrameSize, NoPictureReason, Picture, PictureEncoding, RgbaPicture, StageTime
+from provenance.credentials.file_marks import FileMarks
 from video.opening import is_endless
 from video.reader import VideoReader
 from video.sound import SoundTrack
@@ -116,6 +118,7 @@ class _Run:
         self._background: BackgroundVideo | None = None
         # One thread: pictures must be written in order, and off the event loop.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._marks = FileMarks(job.credentials)
 
     async def run(self, client: DanceClient, body: BodyStats | None) -> TransferReport:
         job, report = self._job, self._report
@@ -130,6 +133,7 @@ class _Run:
             with self._display.progress(f"dancing as {job.actor}", expected_frames) as line:
                 async with ResumingSession(client, self._options(body), patience, line.interrupted) as session:
                     report.precision = session.accepted.generator_precision
+                    self._marks.facts = made_by(session.accepted, job)
                     if estimating is not None:
                         await estimating.started()
                     feed = self._feed(session)
@@ -152,6 +156,7 @@ class _Run:
             self._conclude(feed)
             if recording is not None:
                 await asyncio.get_running_loop().run_in_executor(self._writing, recording.keep)
+            report.sidecar = self._marks.sidecar
         return report
 
     async def _play(
@@ -236,6 +241,7 @@ class _Run:
             references=job.compare,
             checkpoint_every_frames=job.checkpoint_every_frames,
             background=job.background.for_server,
+            label=job.label,
         )
 
     def _plate(self, accepted: Accepted) -> Picture | RgbaPicture | None:
@@ -306,13 +312,14 @@ class _Run:
         if self._job.writes_frames:
             if isinstance(reader, VideoReader) and reader.has_sound:
                 self._display.note(f"PNG frames have no sound: {self._job.out} is without that of {reader.source}")
-            return closing.enter_context(FrameFolder(self._job.out))
+            return closing.enter_context(FrameFolder(self._job.out, self._marks))
         if isinstance(reader, VideoReader) and not is_endless(reader.source):
             self._sound = SoundTrack(reader.source, reader.start_seconds, reader.frame_rate)
         recording = Recording(
             self._job.out,
             time_base=reader.time_base,
             frame_rate=reader.frame_rate,
+            marks=self._marks,
             sound=self._sound,
             replace=self._job.replace_out,
             keeps_opacity=self._job.keeps_opacity,

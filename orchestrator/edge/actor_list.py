@@ -8,6 +8,7 @@ from typing import Final
 from dance.v1 import transfer_pb2
 
 from motion.frame import FrameSize
+from serving.actors.consent import ConsentRecord
 from serving.actors.preview import PREVIEW_MEDIA_TYPE, has_preview, read_preview
 from serving.actors.shown_records import shown_scores, trained_at_s
 from serving.actors.sizes import picture_sizes
@@ -46,6 +47,11 @@ def summary_to_proto(listed: ListedVersion) -> transfer_pb2.ActorSummary:
         unavailable=without_paths(listed.unavailable),
         served_percent=listed.served_percent,
     )
+    if listed.consent is not None:
+        summary.consent = listed.consent.text
+        if listed.consent.is_stated:
+            because = summary.unavailable if listed.without_consent else ""
+            summary.consent_summary.CopyFrom(_consent_to_proto(listed.consent, because))
     actor = listed.actor
     if actor is not None:
         crop_size = FrameSize(actor.crop.out_width_px, actor.crop.out_height_px)
@@ -60,10 +66,21 @@ def summary_to_proto(listed: ListedVersion) -> transfer_pb2.ActorSummary:
         if actor.wardrobe is not None:
             summary.wardrobe.key_frames = actor.wardrobe.key_frames
             summary.wardrobe.facings.extend(actor.wardrobe.facings)
-        summary.consent = actor.consent.text
         if (seconds := trained_at_s(actor)) is not None:
             converters.fill_seconds(summary.trained_at, seconds)
         for name, value in shown_scores(actor).items():
             summary.scores.add(name=name, value=value)
         summary.has_preview = has_preview(actor.folder)
     return summary
+
+
+def _consent_to_proto(consent: ConsentRecord, ended_because: str) -> transfer_pb2.ConsentSummary:
+    return transfer_pb2.ConsentSummary(
+        who=consent.who,
+        given_on="" if consent.given_on is None else consent.given_on.isoformat(),
+        uses=[use.value for use in consent.uses],
+        until="" if consent.until is None else consent.until.isoformat(),
+        recorded_by=consent.recorded_by,
+        sha256=consent.sha256(),
+        ended_because=ended_because,
+    )

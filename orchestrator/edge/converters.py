@@ -22,6 +22,7 @@ from orchestrator.session_config import (
     TransferMode,
 )
 from orchestrator.settings import OrchestratorSettings
+from provenance.label import checked_label
 from serving.actors.actor_id import checked_actor_id
 from serving.errors import BadInput
 from serving.pictures.background import Background
@@ -101,7 +102,15 @@ def config_from_proto(message: transfer_pb2.TransferConfig, settings: Orchestrat
         picture_size=picture_size,
         adaptive=message.adaptive,
         pose_detail_is_fixed=message.pose_detail != pose_pb2.POSE_DETAIL_UNSPECIFIED,
+        label=settings.label or _label_from_proto(message.label),
     )
+
+
+def _label_from_proto(label: str) -> str:
+    try:
+        return checked_label(label) if label else ""
+    except ValueError as error:
+        raise BadInput("config.label", str(error)) from error
 
 
 def _output_from_proto(message: transfer_pb2.OutputFormat, background: Background) -> OutputFormat:
@@ -157,6 +166,7 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
         background=converters.background_to_proto(config.background),
         picture_size=None if config.picture_size is None else converters.frame_size_to_proto(config.picture_size),
         adaptive=config.adaptive,
+        label=config.label,
     )
     if config.background.picture is not None:
         honoured.background.picture.ClearField("data")
@@ -173,6 +183,8 @@ def accepted_to_proto(accepted: SessionAccepted) -> transfer_pb2.TransferRespons
             full_frame_size=converters.frame_size_to_proto(accepted.full_frame_size),
             generator_precision=accepted.generator_precision,
             rungs=[_rung_to_proto(rung) for rung in accepted.rungs],
+            watermark_key_id=accepted.watermark_key_id,
+            consent_sha256=accepted.consent_sha256,
         )
     )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import grpc.aio
 
 from motion.frame import NoPictureReason
 from orchestrator.session.ending import EndReason
-from serving.errors import DanceError, StageError
+from serving.errors import ConsentRefusal, DanceError, NoConsent, StageError
 from serving.observability import logs, metrics, tracing
 from serving.rpc.authentication import ANONYMOUS, client_of
 from serving.rpc.call_context import SESSION_METADATA
@@ -26,10 +26,14 @@ def begin_at_zero() -> None:
         metrics.STAGE_RETRIES.labels(stage)
     for result in ("picture", *(reason.value for reason in NoPictureReason)):
         metrics.FRAMES.labels(result)
+    for mark in ("watermark", "label", "none"):
+        metrics.MARKED_FRAMES.labels(mark)
     for direction in ("down", "up"):
         metrics.RUNG_CHANGES.labels(direction)
     for reason in EndReason:
         metrics.SESSION_ENDS.labels(reason.value)
+    for refusal in get_args(ConsentRefusal):
+        metrics.CONSENT_REFUSED.labels(refusal)
 
 
 class SessionLog:
@@ -75,6 +79,8 @@ class SessionLog:
     def ended(self, reason: EndReason, error: BaseException | None) -> None:
         """Count and record the end of the session. The failure of a stage is recorded with its frame."""
         metrics.SESSION_ENDS.labels(reason.value).inc()
+        if isinstance(error, NoConsent):
+            metrics.CONSENT_REFUSED.labels(error.reason).inc()
         if self._actor is not None:
             actor, version = self._actor
             metrics.ACTOR_SESSION_ENDS.labels(actor, str(version), reason.value).inc()

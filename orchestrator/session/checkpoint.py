@@ -12,19 +12,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from motion.documents import BadDocument, read_bounded
 from motion.frame import EncodedPicture, FrameSize, PictureEncoding
 from motion.wardrobe.choose import Choice
 from orchestrator.pipeline.in_flight_frame import NOTHING_RECALLED, InFlightFrame, Recalled
 from orchestrator.session_config import SessionConfig
-from serving.errors import BadInput, BadSettings
+from provenance.watermark.code import Payload
+from serving.errors import BadInput
+from serving.key_files import LEAST_KEY_BYTES, read_keys
 from serving.pictures.codec import decode_picture, encode_picture
 
 _FORMAT: Final = b"dance-checkpoint-2\n"
 _LENGTHS: Final = struct.Struct("<III")  # of the JSON, of pose's and of normalize's state; the rest is the picture
 _SEAL_BYTES: Final = 32
-_LEAST_KEY_BYTES: Final = 32
-_MOST_KEYS_BYTES: Final = 2**20
 FIELD: Final = "config.checkpoint"
 
 
@@ -34,7 +33,8 @@ class SessionState:
 
     actor_version: the version in use. sequence, time_s: of the last answered frame. size: of the source's frames; None
     until one frame was valid. pose_state: empty if the session resumes with another pose backend. limbs: the last
-    choice of the actor's limbs; None for actors without a wardrobe.
+    choice of the actor's limbs; None for actors without a wardrobe. mark: what the watermark of the session's pictures
+    says; None without one.
     """
 
     actor_version: int
@@ -45,9 +45,10 @@ class SessionState:
     normalize_state: bytes
     recalled: Recalled
     limbs: Choice | None = None
+    mark: Payload | None = None
 
     @classmethod
-    def after(cls, frame: InFlightFrame, actor_version: int) -> SessionState:
+    def after(cls, frame: InFlightFrame, actor_version: int, mark: Payload | None = None) -> SessionState:
         """Return the state once `frame` has been answered."""
         return cls(
             actor_version,
@@ -58,6 +59,7 @@ class SessionState:
             frame.normalize_state,
             frame.recalled,
             frame.limbs,
+            mark,
         )
 
 
@@ -80,18 +82,8 @@ class CheckpointSealer:
         Raises BadSettings, which never quotes a key.
         """
         if path is None:
-            return cls([secrets.token_bytes(_LEAST_KEY_BYTES)])
-        try:
-            keys = [bytes.fromhex(line) for line in read_bounded(path, _MOST_KEYS_BYTES).decode("ascii").split()]
-        except OSError as error:
-            raise BadSettings(setting, f"{path} cannot be read: {error.strerror}") from error
-        except BadDocument as error:
-            raise BadSettings(setting, f"{path} {error}") from error
-        except ValueError:
-            raise BadSettings(setting, f"{path} cannot be read: expected lines of hexadecimal digits") from None
-        if not keys or min(map(len, keys)) < _LEAST_KEY_BYTES:
-            raise BadSettings(setting, f"{path}: expected keys of at least {_LEAST_KEY_BYTES} bytes, one per line")
-        return cls(keys)
+            return cls([secrets.token_bytes(LEAST_KEY_BYTES)])
+        return cls(read_keys(path, setting=setting))
 
     def seal(self, state: SessionState, config: SessionConfig, client: str) -> bytes:
         """Return the checkpoint of a session of `client`."""
@@ -105,6 +97,7 @@ class CheckpointSealer:
             "pose_backend": config.pose.backend.value,
             "limbs": None if state.limbs is None else state.limbs.to_bytes().hex(),
             "drawn_at_s": state.recalled.drawn_at_s,
+            "mark": None if state.mark is None else state.mark.number,
             "picture": None if picture is None else [picture.shape[1], picture.shape[0]],
         }
         text = json.dumps(facts, separators=(",", ":")).encode()
@@ -144,6 +137,8 @@ class CheckpointSealer:
             normalize_state=normalize_state,
             recalled=recalled,
             limbs=None if facts["limbs"] is None else _limbs(facts["limbs"]),
+            # Servers of release 0.2.0 and before wrote none.
+            mark=None if facts.get("mark") is None else Payload.from_number(facts["mark"]),
         )
 
 

@@ -28,10 +28,12 @@ from orchestrator.stages.encode import EncodeStage
 from orchestrator.stages.face import FaceStage
 from orchestrator.stages.generator import GeneratorStage, ensure_actor, warm_up
 from orchestrator.stages.label_map import LabelMapStage
+from orchestrator.stages.marks import Marks, SessionMark
 from orchestrator.stages.normalize import NormalizeStage
 from orchestrator.stages.pose import PoseStage
 from orchestrator.stages.reference import ReferenceStage
 from orchestrator.stages.scene import Scene
+from provenance.watermark.server_key import ServerKey
 from serving.actors.sizes import picture_sizes
 from serving.actors.store import Actor, ActorStore
 from serving.errors import BadInput, DanceError, StageError, StageTimeout
@@ -71,16 +73,20 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """One pool each for drawing inputs, encoding and the disk, so a slow one cannot block the others."""
+    """One pool each for drawing inputs, encoding and the disk, so a slow one cannot block the others.
+
+    consent: looks at the disk for every frame, which must not wait until another session has read its wardrobe.
+    """
 
     draw: Executor
     encode: Executor
     disk: Executor
+    consent: Executor
 
 
 @dataclass(frozen=True, slots=True)
 class SharedResources:
-    """The resources that all sessions of one process share."""
+    """The resources that all sessions of one process share. watermark_key: None if no picture gets a watermark."""
 
     settings: OrchestratorSettings
     connections: Connections
@@ -88,6 +94,7 @@ class SharedResources:
     wardrobes: Wardrobes
     threads: Threads
     sealer: CheckpointSealer
+    watermark_key: ServerKey | None
 
 
 class _AllAnswered(Exception):
@@ -157,14 +164,16 @@ class Session:
         self._sizes: ReadySizes | None = None
         self._rungs: RungChoice | None = None
         self._last: InFlightFrame | None = None
+        carried = None if resumed is None else resumed.mark
+        self._mark = SessionMark(shared.watermark_key, client.name, config, carried)
 
     async def open(self) -> SessionAccepted:
         """Load the actor everywhere and open the stages' streams.
 
         The pose stream usually opens at the first picture. It opens here if the session needs a pose backend or a
-        dancer rule that not every pose service has. Raises ActorNotFound, ActorUnusable, BadInput for answers that
-        would be too large and for a background or a size that the actor or the server does not accept, NotServed,
-        StageError.
+        dancer rule that not every pose service has. Raises ActorNotFound, ActorUnusable, NoConsent, BadInput for
+        answers that would be too large and for a background or a size that the actor or the server does not accept,
+        NotServed, StageError.
         """
         settings, connections, config = self._shared.settings, self._shared.connections, self._config
         loop = asyncio.get_running_loop()
@@ -204,6 +213,8 @@ class Session:
             full_frame_size=actor.frame_size,
             generator_precision=precision,
             rungs=rungs.rungs,
+            watermark_key_id=self._mark.key_id,
+            consent_sha256=actor.consent.sha256(),
         )
 
     def _stateless_stages(self, actor: Actor, scene: Scene, sizes: ReadySizes) -> Iterator[Stage]:
@@ -225,15 +236,17 @@ class Session:
         )
         if actor.face is not None:
             yield FaceStage(connections.face, actor, settings)
-        yield EncodeStage(config, scene, threads.encode)
+        marks = Marks(self._mark, config.label, full_frame=config.output.full_frame)
+        yield EncodeStage(config, scene, marks, threads.encode)
         if config.checkpoint_every_frames:
             yield CheckpointStage(self._checkpoint, config.checkpoint_every_frames, threads.encode)
 
     async def run(self) -> None:
         """Answer every frame of the client, in order, until it half-closes or the server drains.
 
-        Raises StageError after the frames already past that stage, BadInput after the frames before the bad one, and
-        StageTimeout if the client falls silent or does not read its answers.
+        Raises StageError after the frames already past that stage, BadInput after the frames before the bad one,
+        NoConsent after the frames before the one that came too late, and StageTimeout if the client falls silent or
+        does not read its answers.
 
         When the server drains, no further frame is taken, the frames in flight are answered, and the client is told
         where to resume. If the client has already half-closed, the session ends as it would without a drain.
@@ -246,6 +259,9 @@ class Session:
                     await run_together(feeding, self._play(), self._drain())
             except _AllAnswered:
                 await self._hand_over()
+            except StageError:
+                await self._check_consent()  # the agent unloads such an actor, maybe before the frames in flight
+                raise
 
     async def close(self) -> None:
         """End the stages' streams and discard unanswered frames."""
@@ -263,6 +279,12 @@ class Session:
         if version == 0:
             version = actors.served(name).version_for(name, self._client.rollout_key)
         return actors.load(name, version)
+
+    async def _check_consent(self) -> None:
+        """Raise NoConsent if the actor may no longer be danced, and ActorUnusable if its consents cannot be read."""
+        assert self._actor is not None
+        check = self._shared.actors.check_consent
+        await asyncio.get_running_loop().run_in_executor(self._shared.threads.consent, check, self._actor)
 
     async def _ensure_actor(self) -> str:
         assert self._actor is not None
@@ -310,7 +332,7 @@ class Session:
         await self._client.drain(checkpoint, next_sequence)
 
     def _checkpoint(self, frame: InFlightFrame) -> bytes:
-        state = SessionState.after(frame, self._config.actor_version)
+        state = SessionState.after(frame, self._config.actor_version, self._mark.payload)
         return self._shared.sealer.seal(state, self._config, self._client.name)
 
     def _recalled(self, actor: Actor) -> Recalled:
@@ -324,8 +346,11 @@ class Session:
     async def _next_frame(self, seconds: float) -> InFlightFrame | None:
         frame = await self._client.next_frame(seconds)
         if frame is not None:
+            await self._check_consent()
             assert self._rungs is not None
+            assert self._actor is not None
             self._rungs.begin(frame)
+            self._mark.begin(frame, self._actor)
             self._in_flight += 1
             metrics.FRAMES_IN_FLIGHT.inc()
         elif self._ending.phase is Phase.RUNNING:

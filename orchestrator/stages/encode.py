@@ -1,4 +1,4 @@
-"""The encode stage: composes the picture that the client requested, and encodes it."""
+"""The encode stage: composes the picture that the client requested, marks it as synthetic, and encodes it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ from motion.frame import PictureEncoding
 from orchestrator.pipeline.in_flight_frame import InFlightFrame
 from orchestrator.pipeline.ordered_work import SMALL_PX, OrderedStage
 from orchestrator.session_config import SessionConfig
+from orchestrator.stages.marks import Marks
 from orchestrator.stages.scene import Scene
 from serving.pictures.codec import encode_picture
 from serving.pictures.compositing import with_straight_alpha
 
 
 class EncodeStage(OrderedStage):
-    """Adds `output`, and `label_map_output` and `reference_output` if the client requested them."""
+    """Adds `output`, and `label_map_output` and `reference_output` if the client requested them.
+
+    Pictures are marked here and nowhere before, so the generator's previous picture and checkpoints have no mark. A
+    label map shows nobody, and has none either.
+    """
 
     name: ClassVar[str] = "encode"
 
-    def __init__(self, config: SessionConfig, scene: Scene, threads: Executor) -> None:
+    def __init__(self, config: SessionConfig, scene: Scene, marks: Marks, threads: Executor) -> None:
         self._config = config
         self._scene = scene
+        self._marks = marks
         self._threads = threads
         self._here = (
             scene.is_generated_picture
@@ -44,12 +50,14 @@ class EncodeStage(OrderedStage):
     def _encode(self, frame: InFlightFrame) -> None:
         started_s = time.perf_counter()
         output = self._config.output
-        picture = self._scene.picture(frame)
+        picture = self._marks.marked(self._scene.picture(frame), frame)
         frame.person = None  # pictures dominate a session's memory
         frame.output = encode_picture(picture, output.encoding, output.jpeg_quality)
         if self._config.returns.label_map:
             assert frame.label_map is not None
             frame.label_map_output = encode_picture(frame.label_map, PictureEncoding.PNG)
         if frame.reference is not None:  # the generator stage discards it unless it was requested
-            frame.reference_output = encode_picture(with_straight_alpha(frame.reference), PictureEncoding.PNG)
+            frame.reference_output = encode_picture(
+                self._marks.watermarked(with_straight_alpha(frame.reference)), PictureEncoding.PNG
+            )
         frame.leave(self.name, time.perf_counter() - started_s)

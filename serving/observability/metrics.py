@@ -44,6 +44,11 @@ FRAME_DURATION = Histogram(
 FRAMES = Counter(
     "dance_frames", "Answered frames by result: picture, no_person, dropped, bad_frame, not_placed", ["result"]
 )
+MARKED_FRAMES = Counter(
+    "dance_marked_frames",
+    "Pictures of actors that were sent, by what marks them: watermark, label; none for those without a watermark",
+    ["mark"],
+)
 REMARKS = Counter("dance_frame_remarks", "Remarks on answered frames, named as in dance/v1/transfer.proto", ["remark"])
 RUNG_PICTURES = Counter(
     "dance_rung_pictures",
@@ -58,13 +63,19 @@ SESSION_CAPACITY = Gauge(
 SESSION_ENDS = Counter(
     "dance_session_end",
     "Ended Transfer and FitBody streams by reason: finished, cancelled, drained, draining, full, refused, "
-    "stage_failed, stage_timeout, client_silent, too_long, broken; also never_read if the client never read its status",
+    "consent_ended, stage_failed, stage_timeout, client_silent, too_long, broken; also never_read if the client never "
+    "read its status",
     ["reason"],
 )
 ACTOR_SESSION_ENDS = Counter(
     "dance_actor_session_end",
     "Ended sessions by actor, version and reason, as in dance_session_end: compares a new version with the old one",
     ["actor", "actor_version", "reason"],
+)
+CONSENT_REFUSED = Counter(
+    "dance_consent_refused",
+    "Sessions that no consent allows, refused or ended, by reason: not_stated, expired, revoked, deleted",
+    ["reason"],
 )
 WARDROBE_BYTES = Gauge("dance_wardrobe_bytes", "Memory of the wardrobes that are loaded, each shared by its sessions")
 FRAMES_IN_FLIGHT = Gauge("dance_frames_in_flight", "Frames received and not yet answered")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +22,18 @@ def taken_in(monkeypatch: pytest.MonkeyPatch) -> TakenIn:
 
 
 @pytest.fixture
-async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The orchestrator's settings that a test asks for with `@pytest.mark.settings(name=value)`."""
+    marker = request.node.get_closest_marker("settings")
+    return {} if marker is None else marker.kwargs
+
+
+@pytest.fixture
+async def stack(tmp_path: Path, settings: dict[str, Any]) -> AsyncIterator[Stack]:
     """An orchestrator with the actors anna (with a face network) and ben (without)."""
     publish_actor(tmp_path, "anna")
     publish_actor(tmp_path, "ben", face=False)
-    async with stack_of(tmp_path) as running:
+    async with stack_of(tmp_path, **settings) as running:
         yield running
 
 
@@ -36,10 +44,10 @@ def wardrobe() -> Wardrobe:
 
 
 @pytest.fixture
-async def stacks(tmp_path: Path, wardrobe: Wardrobe) -> AsyncIterator[tuple[Stack, Stack]]:
+async def stacks(tmp_path: Path, wardrobe: Wardrobe, settings: dict[str, Any]) -> AsyncIterator[tuple[Stack, Stack]]:
     """Two orchestrators with the same actors and key: cara and dora have a wardrobe, dora a face too, ben neither."""
     publish_actor(tmp_path / "actors", "cara", face=False, wardrobe=wardrobe)
     publish_actor(tmp_path / "actors", "dora", wardrobe=wardrobe)
     publish_actor(tmp_path / "actors", "ben", face=False)
-    async with two_stacks(tmp_path / "actors") as stacks:
+    async with two_stacks(tmp_path / "actors", **settings) as stacks:
         yield stacks

@@ -101,6 +101,7 @@ async def test_body_outside_of_the_stage_is_said(stack: Stack) -> None:
     assert list(answers[0].remarks) == [FrameRemark.FRAME_REMARK_OUT_OF_STAGE]
 
 
+@pytest.mark.settings(watermark=False)
 async def test_pose_without_a_face_passes_the_face_stage(stack: Stack) -> None:
     """Without a face in the pose, the picture is the generator's, the face service is not called; a remark says so."""
     stack.pose.script = lambda sequence: person(face=False)

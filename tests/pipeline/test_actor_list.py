@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from client.connection.session import DanceClient
-from client.connection.types import ActorPreview
+from client.connection.types import ActorPreview, ListedConsent
 from serving.actors.consent import ConsentRecord
 from serving.actors.preview import write_preview
 from tests.pipeline.chain import Stack, publish_actor
@@ -26,6 +26,7 @@ async def test_a_list_shows_what_a_card_needs_and_only_the_actors_asked_for(stac
     async with DanceClient(stack.address) as client:
         (shown,) = await client.actors("anna", known.version, previews=True)
         assert (shown.consent, shown.scores, shown.has_preview) == ("Ja, Anna", {"sharpness": 0.9}, True)
+        assert shown.consent_record == ListedConsent(sha256=known.consent.sha256())
         assert shown.trained_at_s == datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
         assert shown.preview == ActorPreview("image/webp", known.preview_path.read_bytes())
         assert [one.version for one in await client.actors("anna")] == [2, 1]

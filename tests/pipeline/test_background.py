@@ -65,6 +65,7 @@ def person_of(wardrobe: Wardrobe) -> RgbaPicture:
     return draw_reference(wardrobe, POSE).picture
 
 
+@pytest.mark.settings(watermark=False)
 async def test_a_colour_is_behind_the_person(stacks: tuple[Stack, Stack], wardrobe: Wardrobe):
     """Where nothing of the person is drawn the answer has the colour, and well inside the person their own colours."""
     stack, _ = stacks
@@ -76,6 +77,7 @@ async def test_a_colour_is_behind_the_person(stacks: tuple[Stack, Stack], wardro
     assert (picture[drawn[..., 3] == 255] != (0, 177, 64)).any(axis=1).mean() > 0.9
 
 
+@pytest.mark.settings(watermark=False)
 async def test_a_picture_covers_the_answer(stacks: tuple[Stack, Stack], wardrobe: Wardrobe):
     """A wide picture is shrunk to the answer's height and cut at both sides; `accepted` leaves out its data."""
     stack, _ = stacks
@@ -157,6 +159,7 @@ async def test_a_retried_frame_returns_the_same_bytes(stacks: tuple[Stack, Stack
     assert [answer.picture.data for answer in answers] == [answer.picture.data for answer in expected]
 
 
+@pytest.mark.settings(watermark=False)
 async def test_the_whole_frame_keeps_the_plate_where_nothing_is_drawn(stacks: tuple[Stack, Stack], wardrobe: Wardrobe):
     """Around the person the plate is the file's own, inside the crop too; a background replaces all of it."""
     stack, _ = stacks

@@ -44,11 +44,11 @@ class MadeClock:
 
 
 @pytest.fixture
-async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+async def stack(tmp_path: Path, settings: dict[str, Any]) -> AsyncIterator[Stack]:
     """An orchestrator with the actor ida, 512x512 with a wardrobe, who can also be drawn smaller."""
     standing = person().transformed(OWN_PX / SIDE_PX, OWN_PX / SIDE_PX)
     publish_actor(tmp_path, "ida", face=False, drawn_px=OWN_PX, wardrobe=tiny_wardrobe([standing], OWN_PX))
-    async with stack_of(tmp_path) as running:
+    async with stack_of(tmp_path, **settings) as running:
         yield running
 
 
@@ -112,6 +112,7 @@ def _drawn_inputs(stack: Stack, side_px: int, since: int = 0) -> list[Picture]:
     return [picture for picture in previous if not (picture == ZERO).all()]
 
 
+@pytest.mark.settings(watermark=False)
 async def test_a_slow_stage_makes_the_session_step_down_and_up_again(stack: Stack, clock: MadeClock) -> None:
     """Each answer says its rung; pictures have its size, poses its detail, and the dance goes on in between."""
     steps = {way: metrics.RUNG_CHANGES.labels(way)._value for way in ("down", "up")}
@@ -173,6 +174,7 @@ async def test_a_fixed_size_is_drawn_from_the_first_frame_on(stack: Stack) -> No
     assert len(stack.triton.calls) == 3 + 1 + 1
 
 
+@pytest.mark.settings(watermark=False)
 async def test_a_smaller_picture_resumes_at_the_best_rung(stack: Stack, clock: MadeClock) -> None:
     """A checkpoint holds the last picture as it was drawn; the resumed session enlarges it and goes on from there."""
     clock.own_size_seconds = 0.175
@@ -191,6 +193,7 @@ async def test_a_smaller_picture_resumes_at_the_best_rung(stack: Stack, clock: M
     np.testing.assert_array_equal(previous[0], resized(pixels(last), OWN_PX, OWN_PX))
 
 
+@pytest.mark.settings(watermark=False)
 async def test_a_background_fits_every_size(stack: Stack) -> None:
     """A person laid over a colour has the size of the rung, and the full frame has the footage's."""
     green = transfer_pb2.Background(colour=transfer_pb2.Colour(green=255))

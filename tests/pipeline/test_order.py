@@ -33,6 +33,7 @@ async def test_generator_sees_its_own_last_picture(stack: Stack) -> None:
     assert [int(pixels(answer)[0, 0, 0]) for answer in answers] == [ZERO + 1 + t for t in range(8)]
 
 
+@pytest.mark.settings(watermark=False)
 async def test_previous_picture_is_the_one_before_the_face_stage(stack: Stack) -> None:
     """The client sees the changes of the face stage; the generator never does."""
     _, answers = await dance(stack.stub, configured("anna"), *(raw_frame(t) for t in range(4)))
@@ -51,6 +52,7 @@ async def test_actor_version_is_asked_of_triton(stack: Stack) -> None:
     assert [(asked.actor, asked.actor_version) for asked in stack.agent.asked] == [("ben", 1)]
 
 
+@pytest.mark.settings(watermark=False)
 async def test_two_sessions_never_mix(stack: Stack) -> None:
     """Two concurrent sessions of one actor, dancing left in red and right in blue, never mix a pixel."""
 

@@ -62,6 +62,7 @@ async def test_the_generator_gets_the_actors_limbs_in_each_pose(stacks: tuple[St
     assert [answer.WhichOneof("result") for answer in answers].count("picture") == len(expected)
 
 
+@pytest.mark.settings(watermark=False)
 async def test_the_reference_can_be_requested(stacks: tuple[Stack, Stack], wardrobe: Wardrobe):
     """Every answer with a picture then has it, as a PNG with straight alpha; `accepted` confirms it."""
     stack, _ = stacks

@@ -220,7 +220,7 @@ def write_videos(spool: Path, folder: Path) -> int:
 
 def _write_video(frames: Iterator[_Frame], times: list[float], path: Path) -> bool:
     rate = Fraction((len(times) - 1) / (times[-1] - times[0])).limit_denominator(1000)
-    with Recording(path, time_base=_TIME_BASE, frame_rate=rate) as recording:
+    with Recording(path, time_base=_TIME_BASE, frame_rate=rate, marks=None) as recording:
         for frame in frames:
             picture = _decoded(frame.jpeg)
             if picture is not None:

@@ -112,7 +112,7 @@ class ReturnOptions(_message.Message):
     def __init__(self, source_pose: bool = ..., normalized_pose: bool = ..., stage_times: bool = ..., label_map: bool = ..., reference: bool = ...) -> None: ...
 
 class TransferConfig(_message.Message):
-    __slots__ = ("actor", "actor_version", "mode", "output", "source_body", "dancer", "look_ahead_frames", "return_options", "checkpoint_every_frames", "checkpoint", "pose_backend", "pose_detail", "face_and_hands_every_n", "frame_rate_hz", "background", "picture_size", "adaptive")
+    __slots__ = ("actor", "actor_version", "mode", "output", "source_body", "dancer", "look_ahead_frames", "return_options", "checkpoint_every_frames", "checkpoint", "pose_backend", "pose_detail", "face_and_hands_every_n", "frame_rate_hz", "background", "picture_size", "adaptive", "label")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     ACTOR_VERSION_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
@@ -130,6 +130,7 @@ class TransferConfig(_message.Message):
     BACKGROUND_FIELD_NUMBER: _ClassVar[int]
     PICTURE_SIZE_FIELD_NUMBER: _ClassVar[int]
     ADAPTIVE_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
     actor: str
     actor_version: int
     mode: TransferMode
@@ -147,7 +148,8 @@ class TransferConfig(_message.Message):
     background: Background
     picture_size: _normalize_pb2.FrameSize
     adaptive: bool
-    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., mode: _Optional[_Union[TransferMode, str]] = ..., output: _Optional[_Union[OutputFormat, _Mapping]] = ..., source_body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., dancer: _Optional[_Union[_pose_pb2.DancerSelection, _Mapping]] = ..., look_ahead_frames: _Optional[int] = ..., return_options: _Optional[_Union[ReturnOptions, _Mapping]] = ..., checkpoint_every_frames: _Optional[int] = ..., checkpoint: _Optional[bytes] = ..., pose_backend: _Optional[_Union[_pose_pb2.PoseBackend, str]] = ..., pose_detail: _Optional[_Union[_pose_pb2.PoseDetail, str]] = ..., face_and_hands_every_n: _Optional[int] = ..., frame_rate_hz: _Optional[float] = ..., background: _Optional[_Union[Background, _Mapping]] = ..., picture_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., adaptive: bool = ...) -> None: ...
+    label: str
+    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., mode: _Optional[_Union[TransferMode, str]] = ..., output: _Optional[_Union[OutputFormat, _Mapping]] = ..., source_body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., dancer: _Optional[_Union[_pose_pb2.DancerSelection, _Mapping]] = ..., look_ahead_frames: _Optional[int] = ..., return_options: _Optional[_Union[ReturnOptions, _Mapping]] = ..., checkpoint_every_frames: _Optional[int] = ..., checkpoint: _Optional[bytes] = ..., pose_backend: _Optional[_Union[_pose_pb2.PoseBackend, str]] = ..., pose_detail: _Optional[_Union[_pose_pb2.PoseDetail, str]] = ..., face_and_hands_every_n: _Optional[int] = ..., frame_rate_hz: _Optional[float] = ..., background: _Optional[_Union[Background, _Mapping]] = ..., picture_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., adaptive: bool = ..., label: _Optional[str] = ...) -> None: ...
 
 class Rung(_message.Message):
     __slots__ = ("pose_detail", "face_and_hands_every_n", "picture_size")
@@ -170,7 +172,7 @@ class SessionLimits(_message.Message):
     def __init__(self, max_frames_in_flight: _Optional[int] = ..., max_frame_side_px: _Optional[int] = ..., max_frame_bytes: _Optional[int] = ...) -> None: ...
 
 class TransferAccepted(_message.Message):
-    __slots__ = ("config", "limits", "server_version", "stage_size", "full_frame_size", "generator_precision", "rungs")
+    __slots__ = ("config", "limits", "server_version", "stage_size", "full_frame_size", "generator_precision", "rungs", "watermark_key_id", "consent_sha256")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -178,6 +180,8 @@ class TransferAccepted(_message.Message):
     FULL_FRAME_SIZE_FIELD_NUMBER: _ClassVar[int]
     GENERATOR_PRECISION_FIELD_NUMBER: _ClassVar[int]
     RUNGS_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    CONSENT_SHA256_FIELD_NUMBER: _ClassVar[int]
     config: TransferConfig
     limits: SessionLimits
     server_version: str
@@ -185,7 +189,9 @@ class TransferAccepted(_message.Message):
     full_frame_size: _normalize_pb2.FrameSize
     generator_precision: str
     rungs: _containers.RepeatedCompositeFieldContainer[Rung]
-    def __init__(self, config: _Optional[_Union[TransferConfig, _Mapping]] = ..., limits: _Optional[_Union[SessionLimits, _Mapping]] = ..., server_version: _Optional[str] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., generator_precision: _Optional[str] = ..., rungs: _Optional[_Iterable[_Union[Rung, _Mapping]]] = ...) -> None: ...
+    watermark_key_id: int
+    consent_sha256: str
+    def __init__(self, config: _Optional[_Union[TransferConfig, _Mapping]] = ..., limits: _Optional[_Union[SessionLimits, _Mapping]] = ..., server_version: _Optional[str] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., generator_precision: _Optional[str] = ..., rungs: _Optional[_Iterable[_Union[Rung, _Mapping]]] = ..., watermark_key_id: _Optional[int] = ..., consent_sha256: _Optional[str] = ...) -> None: ...
 
 class ClientPose(_message.Message):
     __slots__ = ("pose", "size", "face_and_hands_carried", "dancer_lost", "dancer_changed")
@@ -311,8 +317,26 @@ class WardrobeSummary(_message.Message):
     facings: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, key_frames: _Optional[int] = ..., facings: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class ConsentSummary(_message.Message):
+    __slots__ = ("who", "given_on", "uses", "until", "recorded_by", "sha256", "ended_because")
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    GIVEN_ON_FIELD_NUMBER: _ClassVar[int]
+    USES_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_BY_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    ENDED_BECAUSE_FIELD_NUMBER: _ClassVar[int]
+    who: str
+    given_on: str
+    uses: _containers.RepeatedScalarFieldContainer[str]
+    until: str
+    recorded_by: str
+    sha256: str
+    ended_because: str
+    def __init__(self, who: _Optional[str] = ..., given_on: _Optional[str] = ..., uses: _Optional[_Iterable[str]] = ..., until: _Optional[str] = ..., recorded_by: _Optional[str] = ..., sha256: _Optional[str] = ..., ended_because: _Optional[str] = ...) -> None: ...
+
 class ActorSummary(_message.Message):
-    __slots__ = ("actor", "actor_version", "stage_size", "full_frame_size", "preset", "label_map_version", "unavailable", "body", "served_percent", "size_bytes", "wardrobe", "bare_warp", "smaller_sizes", "consent", "trained_at", "scores", "has_preview", "preview")
+    __slots__ = ("actor", "actor_version", "stage_size", "full_frame_size", "preset", "label_map_version", "unavailable", "body", "served_percent", "size_bytes", "wardrobe", "bare_warp", "smaller_sizes", "consent", "trained_at", "scores", "has_preview", "preview", "consent_summary")
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     ACTOR_VERSION_FIELD_NUMBER: _ClassVar[int]
     STAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -331,6 +355,7 @@ class ActorSummary(_message.Message):
     SCORES_FIELD_NUMBER: _ClassVar[int]
     HAS_PREVIEW_FIELD_NUMBER: _ClassVar[int]
     PREVIEW_FIELD_NUMBER: _ClassVar[int]
+    CONSENT_SUMMARY_FIELD_NUMBER: _ClassVar[int]
     actor: str
     actor_version: int
     stage_size: _normalize_pb2.FrameSize
@@ -349,7 +374,8 @@ class ActorSummary(_message.Message):
     scores: _containers.RepeatedCompositeFieldContainer[ActorScore]
     has_preview: bool
     preview: ActorPreview
-    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., preset: _Optional[str] = ..., label_map_version: _Optional[int] = ..., unavailable: _Optional[str] = ..., body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., served_percent: _Optional[float] = ..., size_bytes: _Optional[int] = ..., wardrobe: _Optional[_Union[WardrobeSummary, _Mapping]] = ..., bare_warp: bool = ..., smaller_sizes: _Optional[_Iterable[_Union[_normalize_pb2.FrameSize, _Mapping]]] = ..., consent: _Optional[str] = ..., trained_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[ActorScore, _Mapping]]] = ..., has_preview: bool = ..., preview: _Optional[_Union[ActorPreview, _Mapping]] = ...) -> None: ...
+    consent_summary: ConsentSummary
+    def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., preset: _Optional[str] = ..., label_map_version: _Optional[int] = ..., unavailable: _Optional[str] = ..., body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., served_percent: _Optional[float] = ..., size_bytes: _Optional[int] = ..., wardrobe: _Optional[_Union[WardrobeSummary, _Mapping]] = ..., bare_warp: bool = ..., smaller_sizes: _Optional[_Iterable[_Union[_normalize_pb2.FrameSize, _Mapping]]] = ..., consent: _Optional[str] = ..., trained_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[ActorScore, _Mapping]]] = ..., has_preview: bool = ..., preview: _Optional[_Union[ActorPreview, _Mapping]] = ..., consent_summary: _Optional[_Union[ConsentSummary, _Mapping]] = ...) -> None: ...
 
 class ListActorsResponse(_message.Message):
     __slots__ = ("actors",)

@@ -1,0 +1,112 @@
+"""`ContentCredentials`: signs the files that are written, in themselves or in a sidecar."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from provenance.credentials.certificate import Identity
+from provenance.credentials.errors import CannotSign
+from provenance.credentials.manifest import MEDIA_TYPES, SIDECAR_MEDIA_TYPE, SIDECAR_SUFFIX, Facts, manifest_of
+from serving.process.atomic_files import hidden_beside, written_whole
+from serving.rpc.server import VERSION
+
+_RELATIONSHIP: Final = "inputTo"
+_SETTINGS: Final = {
+    "builder": {"thumbnail": {"enabled": False}},  # a smaller picture of the person, for nothing
+    "verify": {"verify_after_sign": False, "remote_manifest_fetch": False, "ocsp_fetch": False},
+}
+
+
+class ContentCredentials:
+    """Signs files with one identity. Raises CannotSign for a certificate that C2PA does not accept."""
+
+    def __init__(self, identity: Identity) -> None:
+        import c2pa  # 20 MB, which only commands that write files need
+
+        self.identity = identity
+        try:
+            info = c2pa.C2paSignerInfo(identity.algorithm.encode(), identity.chain_pem, identity.key_pem, None)
+            self._signer = c2pa.Signer.from_info(info)
+        except c2pa.C2paError as error:
+            raise CannotSign(
+                f"the certificate of {identity.name!r} cannot sign Content Credentials: {error}"
+            ) from error
+
+    def sign(self, written: Path, name: Path, facts: Facts) -> Path | None:
+        """Sign a complete file before it gets its `name`. Return the sidecar's final name, if one was needed.
+
+        A container that can hold credentials is replaced by one with them. The sidecar of another one is written under
+        its own name, so it is there before its file is. Raises CannotSign, OSError.
+        """
+        import c2pa
+
+        media_type = MEDIA_TYPES.get(name.suffix.lower())
+        sidecar = None if media_type else sidecar_of(name)
+        try:
+            with _builder(name.name, facts) as builder, written.open("rb") as unsigned:
+                if sidecar is not None:
+                    builder.set_no_embed()
+                    store = builder.sign(self._signer, SIDECAR_MEDIA_TYPE, unsigned, io.BytesIO())
+                    with written_whole(sidecar) as partial:
+                        partial.write_bytes(store)
+                    return sidecar
+                signed = hidden_beside(written.with_name(f"signed-{written.name}"))
+                try:
+                    with signed.open("w+b") as file:
+                        builder.sign(self._signer, media_type, unsigned, file)
+                    signed.replace(written)
+                finally:
+                    signed.unlink(missing_ok=True)
+        except c2pa.C2paError as error:
+            raise CannotSign(f"{name} cannot be signed: {error}") from error
+        return None
+
+
+def sidecar_of(path: Path) -> Path:
+    """Return where the Content Credentials of a file are that cannot hold any: clip.c2pa for clip.mkv."""
+    return path.with_suffix(SIDECAR_SUFFIX)
+
+
+def _builder(title: str, facts: Facts) -> Any:
+    import c2pa
+
+    manifest = manifest_of(facts, title, VERSION)
+    parsed = [source for source in facts.sources if _is_parsed(source)]
+    manifest["ingredients"] = [_named(source) for source in facts.sources if source not in parsed]
+    builder = c2pa.Builder(manifest, c2pa.Context.from_dict(_SETTINGS))
+    for source in parsed:
+        described = {"title": source.name, "relationship": _RELATIONSHIP}
+        with source.open("rb") as file:
+            builder.add_ingredient(json.dumps(described), MEDIA_TYPES[source.suffix.lower()], file)
+    return builder
+
+
+def _is_parsed(source: Path) -> bool:
+    """Whether C2PA can read a source, and keep the Content Credentials that it may have."""
+    import c2pa
+
+    media_type = MEDIA_TYPES.get(source.suffix.lower())
+    if media_type is None:
+        return False
+    try:
+        with c2pa.Builder({"claim_generator_info": []}) as probe, source.open("rb") as file:
+            probe.add_ingredient("{}", media_type, file)
+    except c2pa.C2paError:  # its own credentials are damaged, or it is not what its name says
+        return False
+    return True
+
+
+def _named(source: Path) -> dict[str, Any]:
+    """A source that C2PA cannot read, as an ingredient that is named by its content."""
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "title": source.name,
+        "format": SIDECAR_MEDIA_TYPE,
+        "relationship": _RELATIONSHIP,
+        "instance_id": f"sha256:{digest}",
+    }

@@ -1,0 +1,1 @@
+"""The imperceptible watermark: in every picture that a server sends, found again without the original."""
