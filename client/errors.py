@@ -47,7 +47,8 @@ class ServerError(CommandError):
     """The server refused, failed, was silent or cannot be reached.
 
     status: gRPC's code, None if the failure has none. retryable: a retry may help. retry_after_seconds: the delay that
-    the server requested, if any. field: path of the refused value, or empty.
+    the server requested, if any. field: path of the refused value, or empty. consent: what is wrong with the consent to
+    the actor, one of `serving.errors.ConsentRefusal`; empty if nothing is.
     """
 
     def __init__(
@@ -58,9 +59,11 @@ class ServerError(CommandError):
         retryable: bool = False,
         retry_after_seconds: float | None = None,
         field: str = "",
+        consent: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.consent = consent
         self.retryable = retryable
         self.retry_after_seconds = retry_after_seconds
         self.field = field
@@ -152,6 +155,7 @@ def server_errors(address: str) -> Iterator[None]:
             retryable=not distrust and _worth_a_retry(code, details, refusal),
             retry_after_seconds=refusal.retry_after_seconds,
             field=refusal.field,
+            consent=refusal.consent,
         ) from error
     except BadInput as error:
         raise ServerError(f"{address} broke the contract: {error}") from error

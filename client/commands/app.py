@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from client.commands import rollout
+from client.commands import consent, rollout
 from client.commands.jobs import jobs_app
 from client.commands.pose import evaluate_pose_command, pose_command
 from client.commands.preview import preview
@@ -69,7 +69,7 @@ for name, command in (
 
 actors_app = typer.Typer(rich_markup_mode=None)
 actors_app.callback(invoke_without_command=True)(actors_command)
-for change in (rollout.canary, rollout.promote, rollout.rollback, preview):
+for change in (rollout.canary, rollout.promote, rollout.rollback, consent.revoke, consent.delete, preview):
     actors_app.command()(change)
 app.add_typer(actors_app, name="actors")
 app.add_typer(jobs_app, name="jobs")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from client.connection.types import ActorListing, ListedWardrobe
+from client.connection.types import ActorListing, ListedConsent, ListedWardrobe
 from client.errors import CommandError
 from motion.frame import FrameSize, Picture
 from serving.actors.preview import has_preview
@@ -25,7 +26,11 @@ def actors_here(folder: Path) -> list[ActorListing]:
 def _listing(listed: ListedVersion) -> ActorListing:
     actor, number, percent = listed.actor, listed.version, listed.served_percent
     if actor is None:
-        return ActorListing(listed.actor_id, number, None, None, "", 0, listed.unavailable, percent)
+        text = "" if listed.consent is None else listed.consent.text
+        because = listed.unavailable if listed.without_consent else ""
+        record = ListedConsent.of(listed.consent, because)
+        unavailable = ActorListing(listed.actor_id, number, None, None, "", 0, listed.unavailable, percent)
+        return replace(unavailable, consent=text, consent_record=record)
     return ActorListing(
         actor.id,
         number,
@@ -43,6 +48,8 @@ def _listing(listed: ListedVersion) -> ActorListing:
         trained_at_s(actor),
         shown_scores(actor),
         has_preview(actor.folder),
+        None,
+        ListedConsent.of(actor.consent),
     )
 
 

@@ -13,15 +13,18 @@ import grpc
 import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from serving.errors import AtCapacity, BadInput, DanceError, first_error
+from serving.errors import AtCapacity, BadInput, DanceError, NoConsent, first_error
 from serving.observability import logs
 from serving.rpc.handler_wrapping import AroundCalls
 
 _log = logging.getLogger(__name__)
 _RETRY_AFTER_SECONDS: Final = 2
+_CONSENT: Final = "CONSENT"
+"""The type of the violation in a status about a consent; its subject is the reason."""
 _MOST_TEXT_BYTES: Final = 1000
 """The text is sent twice, and non-ASCII characters take three times as long; gRPC refuses metadata above 8 kB."""
 
@@ -58,12 +61,18 @@ def without_paths(text: str) -> str:
 
 
 def status_of(error: DanceError) -> status_pb2.Status:
-    """Return the error's status, with `google.rpc` details: the field of bad input, and when to retry."""
-    details = []
+    """Return the error's status, with `google.rpc` details: the field of bad input, what is wrong with a consent, and
+    when to retry."""
+    details: list[Message] = []
     text = _caller_text(error).encode()[:_MOST_TEXT_BYTES].decode(errors="ignore")
     if isinstance(error, BadInput):
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=text)
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    if isinstance(error, NoConsent):
+        violation_of = error_details_pb2.PreconditionFailure.Violation
+        details.append(
+            error_details_pb2.PreconditionFailure(violations=[violation_of(type=_CONSENT, subject=error.reason)])
+        )
     if isinstance(error, AtCapacity):
         details.append(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=_RETRY_AFTER_SECONDS)))
     packed = []
@@ -83,11 +92,13 @@ def _caller_text(error: DanceError) -> str:
 class Refusal:
     """The details of a status, as a client reads them.
 
-    field: path of the refused value, or empty. retry_after_seconds: None if the server named no time.
+    field: path of the refused value, or empty. retry_after_seconds: None if the server named no time. consent: what is
+    wrong with the consent to the actor, one of `serving.errors.ConsentRefusal`; empty if nothing is.
     """
 
     field: str = ""
     retry_after_seconds: float | None = None
+    consent: str = ""
 
 
 def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
@@ -96,14 +107,17 @@ def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
         status = rpc_status.from_call(error)
     except ValueError:  # something between the server and us replaced the status but kept its details
         return Refusal()
-    field, retry_after_seconds = "", None
+    field, retry_after_seconds, consent = "", None, ""
     for detail in () if status is None else status.details:
         bad_request, retry_info = error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+        failed = error_details_pb2.PreconditionFailure()
         if detail.Unpack(bad_request) and bad_request.field_violations:
             field = bad_request.field_violations[0].field
         elif detail.Unpack(retry_info):
             retry_after_seconds = max(0.0, retry_info.retry_delay.ToTimedelta().total_seconds())
-    return Refusal(field, retry_after_seconds)
+        elif detail.Unpack(failed) and failed.violations and failed.violations[0].type == _CONSENT:
+            consent = failed.violations[0].subject
+    return Refusal(field, retry_after_seconds, consent)
 
 
 class ErrorInterceptor(AroundCalls):

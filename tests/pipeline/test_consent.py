@@ -98,7 +98,7 @@ async def test_a_client_says_why_and_does_not_try_again(stack: Stack, capsys: py
     consent.revoke("anna", reason="she asked for it", by="jo", actors=stack.actors_root)
     client = DanceClient(stack.address)
     async with client:
-        with pytest.raises(ServerError, match="jo: she asked for it$") as refused:
+        with pytest.raises(ServerError, match=r"jo: she asked for it$") as refused:
             async with client.transfer(TransferOptions(actor="anna", frame_rate_hz=25.0)):
                 raise AssertionError("the session was accepted")
     assert (refused.value.consent, refused.value.retryable) == ("revoked", False)

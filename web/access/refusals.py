@@ -50,11 +50,19 @@ _WORDS: Final = {
 }
 
 
+_ABOUT_CONSENTS: Final = {True: (409, "consent_not_stated"), False: (409, "consent_ended")}
+
+
+def consent_word(error: ServerError) -> tuple[int, str] | None:
+    """Return the HTTP status and the word if no consent allows the actor, or no longer; None for other errors."""
+    return _ABOUT_CONSENTS[error.consent == "not_stated"] if error.consent else None
+
+
 def refused_by_server(error: ServerError) -> Refused:
     """Return what a page is told of the orchestrator's error. Its text may name a host, which is only logged."""
     if error.status is None or error.status is StatusCode.UNAVAILABLE:
         text = "The server that dances cannot be reached: it may be starting. Try again in a moment."
         return Refused(503, "server_unreachable", text, retry_after_seconds=error.retry_after_seconds or 2.0)
-    status, word = _WORDS.get(error.status, (502, "server_failed"))
+    status, word = consent_word(error) or _WORDS.get(error.status, (502, "server_failed"))
     retry_after_seconds = error.retry_after_seconds or (2.0 if error.retryable else None)
     return Refused(status, word, f"The server answered: {error}", retry_after_seconds=retry_after_seconds)

@@ -64,6 +64,7 @@ def _card(versions: list[ActorListing]) -> dict[str, Any]:
         "wardrobe": None if shown.wardrobe is None else list(shown.wardrobe.facings),
         "bare_warp": shown.bare_warp,
         "consent": shown.consent,
+        "consent_ended": shown.consent_record is not None and bool(shown.consent_record.ended_because),
         "trained_at_s": shown.trained_at_s,
         "scores": shown.scores,
         "preview": shown.has_preview,

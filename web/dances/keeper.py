@@ -20,7 +20,7 @@ from serving.errors import UnreadableVideo
 from serving.observability import logs
 from serving.process.background import in_background
 from web.access.orchestrator import Orchestrator
-from web.access.refusals import Refused
+from web.access.refusals import Refused, consent_word
 from web.access.visitors import Visitor, Visitors
 from web.dances.clips import SampleDance, check_clip, for_people, sample_dances
 from web.dances.dance import SOURCE_FILE, Dance, Kind, State
@@ -262,7 +262,8 @@ class DanceKeeper:
             text = "The server that dances could not be reached for too long: try it again later."
             await self.store.end(dance, State.FAILED, "server_gone", text)
         else:
-            await self.store.end(dance, State.FAILED, "refused", f"The server answered: {error}")
+            _, word = consent_word(error) or (409, "refused")
+            await self.store.end(dance, State.FAILED, word, f"The server answered: {error}")
 
 
 async def _despite_full_server(dance: Dance, work: Callable[[], Awaitable[ResultT]]) -> ResultT:

@@ -35,7 +35,7 @@ function picture(actor) {
 }
 
 function lines(actor) {
-  if (actor.unavailable) return [t('actor_unavailable')];
+  if (actor.unavailable) return [t(actor.consent_ended ? 'actor_consent_ended' : 'actor_unavailable')];
   const size = actor.size ? t('actor_size', {width: actor.size[0], height: actor.size[1]}) : '';
   const state = actor.bare_warp ? t('actor_first_version') : quality(actor);
   const consent = actor.consent ? t('actor_consent', {words: actor.consent}) : t('actor_consent_unknown');

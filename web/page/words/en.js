@@ -157,6 +157,7 @@ export const en = {
   actor_first_version: 'First version: not trained yet',
   actor_consent: 'Consent: {words}',
   actor_consent_unknown: 'Consent: not stated',
+  actor_consent_ended: 'The consent has ended',
   actor_unavailable: 'Cannot be used on this server',
   make_actor: 'Become an actor…',
 
@@ -257,6 +258,8 @@ export const en = {
   why_actor_not_found: 'This actor is not on the server any more. Load the page again.',
   why_no_such_actor: 'This actor is not on the server any more. Load the page again.',
   why_actor_unusable: 'This actor cannot be used on this server.',
+  why_consent_ended: 'The consent to this actor has ended or was withdrawn. Nobody can dance as this person any more.',
+  why_consent_not_stated: 'Nobody has written down that this person agreed, so this server does not let you dance as them.',
   why_refused_by_server: 'The dance server cannot do this.',
   why_no_preview: 'This actor has no preview.',
   why_ticket: 'The connection took too long to open. Try again.',

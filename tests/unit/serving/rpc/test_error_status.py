@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from google.rpc import error_details_pb2
+from grpc import StatusCode
 
-from serving.errors import ActorUnusable, BadInput, StageUnavailable
+from serving.errors import ActorUnusable, BadInput, NoConsent, StageUnavailable
 from serving.rpc.error_status import status_of, without_paths
 
 OF_TRITON = """load failed for model 'a': version 1 is at UNAVAILABLE state: Internal: TritonModelException: \
@@ -82,3 +84,12 @@ def test_a_status_holds_no_path():
         assert "model.py" not in status_of(error).message
     own = BadInput("config.actor", "'/etc/passwd/x' is no name of an actor")
     assert "'/etc/passwd/x'" in status_of(own).message
+
+
+def test_a_status_says_what_is_wrong_with_a_consent():
+    """A client finds the word without reading the text."""
+    status = status_of(NoConsent("revoked", "the consent to actor 'anna' version 1 was revoked"))
+    assert status.code == StatusCode.FAILED_PRECONDITION.value[0]
+    failed = error_details_pb2.PreconditionFailure()
+    assert status.details[0].Unpack(failed)
+    assert [(found.type, found.subject) for found in failed.violations] == [("CONSENT", "revoked")]
