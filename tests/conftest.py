@@ -30,6 +30,12 @@ def dances_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["WEB_DATA_FOLDER"] = str(tmp_path_factory.mktemp("web"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def keys_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the certificates and keys that commands make on first use away from the user's own."""
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+
+
 @pytest.fixture(scope="session")
 def clips() -> Path:
     """The folder of real clips in DANCE_TEST_DATA; skips the test if it does not exist."""

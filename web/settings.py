@@ -79,6 +79,12 @@ class WebSettings(ServerSettings):
     max_recording_bytes: AtLeastOne = 512 * 2**20
     """Of the pictures of a recording; it ends then."""
 
+    certificate: Path | None = None
+    """PEM file of the certificates that sign the Content Credentials of videos, the gateway's first. None: one that is
+    made on first use in `data_folder`, which nothing vouches for."""
+    certificate_key: Path | None = None
+    """PEM file of its private key."""
+
     makes_actors: bool = False
     """Visitors may make actors of themselves, which all visitors can then dance. The host trains them."""
     making_on: Literal["here", "kubernetes"] = "here"
@@ -121,6 +127,8 @@ class WebSettings(ServerSettings):
             raise ValueError(f"server: {error}") from error
         if self.tls_client_ca is not None:
             raise ValueError("tls_client_ca is not for the page: visitors sign in with tokens (sign_in)")
+        if (self.certificate is None) != (self.certificate_key is None):
+            raise ValueError("certificate and certificate_key belong together: set both or neither")
         if self.makes_actors and self.making_on == "kubernetes" and not _is_in_footage_volume(self.makings_folder):
             raise ValueError(f"making_folder must be below /footage, which Jobs can read, got {self.makings_folder}")
         try:

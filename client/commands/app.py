@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from client.commands import consent, rollout
+from client.commands.detect import detect_command
 from client.commands.jobs import jobs_app
 from client.commands.pose import evaluate_pose_command, pose_command
 from client.commands.preview import preview
 from client.commands.server import actors_command, doctor_command, up, web_command
 from client.commands.training import evaluate_command, prepare_command, train_command
 from client.commands.transfer import fit_command, transfer_command
+from client.commands.verify import verify_command
 
 app = typer.Typer(
     name="dance",
@@ -62,8 +64,10 @@ for name, command in (
     ("prepare", prepare_command),
     ("train", train_command),
     ("evaluate", evaluate_command),
+    ("verify", verify_command),
     ("pose", pose_command),
     ("evaluate-pose", evaluate_pose_command),
+    ("detect", detect_command),
 ):
     app.command(name)(command)
 

@@ -12,8 +12,8 @@ from client.commands.options import DEFAULT_ACTORS, ActorsFolder
 from client.errors import CommandError, UsageError
 from client.local_stack.actors_folder import check_folder
 from client.terminal.display import Display
-from serving.actors.consent import MOST_NAME_CHARACTERS
-from serving.actors.consent_history import HISTORY_FILE, MOST_REASON_CHARACTERS
+from serving.actors import rollout_cli
+from serving.actors.consent_history import HISTORY_FILE
 from serving.actors.store import ActorStore
 from training.consent_options import user_name
 from training.options import DEFAULT_WORK
@@ -42,17 +42,12 @@ def revoke(
     The files stay; `dance actors delete` deletes them. A revoked version cannot be served again. A new training needs a
     consent that was given on this day or later.
     """
-    _check_words(reason, by)
-    if not reason.strip():
-        raise UsageError("--reason cannot be blank: those who dance the actor read it")
     check_folder(actors)
-    store = ActorStore(actors)
     try:
-        event = store.revoke(name, version, reason=reason.strip(), by=by or user_name())
+        said = rollout_cli.revoke(ActorStore(actors), name, version, reason=reason, by=by or user_name())
     except OSError as error:
         raise _unwritable(error, actors) from error
-    whose = f"version {version}" if version else _versions(event.versions)
-    Display().out.print(f"{name}: the consent to {whose} was {event.text}")
+    Display().out.print(said)
     Display().note(f"the files are still there; `dance actors delete {name}` deletes them")
 
 
@@ -74,7 +69,6 @@ def delete(
     display = Display()
     if footage and version:
         raise UsageError("--footage goes with the whole actor, not with --version")
-    _check_words("", by)
     check_folder(actors)
     store = ActorStore(actors)
     versions = store.versions(name)
@@ -104,25 +98,16 @@ def delete(
 
 
 def _described(name: str, version: int, versions: tuple[int, ...] | list[int], folders: list[Path]) -> str:
-    whole = [f"{name} version {version}" if version else f"{name}, {_versions(versions)}"] if versions else []
+    whole = (
+        [f"{name} version {version}" if version else f"{name}, {rollout_cli.numbered(versions)}"] if versions else []
+    )
     return " and ".join([*whole, *map(str, folders)])
-
-
-def _versions(versions: tuple[int, ...] | list[int]) -> str:
-    return f"version{'s' * (len(versions) > 1)} {', '.join(map(str, versions))}"
 
 
 def _confirm(question: str) -> None:
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask: --yes deletes without asking")
     typer.confirm(question, abort=True, err=True)
-
-
-def _check_words(reason: str, by: str) -> None:
-    if len(reason) > MOST_REASON_CHARACTERS:
-        raise UsageError(f"--reason has {len(reason)} characters; at most {MOST_REASON_CHARACTERS} are kept")
-    if len(by) > MOST_NAME_CHARACTERS:
-        raise UsageError(f"--by has {len(by)} characters; at most {MOST_NAME_CHARACTERS} are kept")
 
 
 def _finished(store: ActorStore, actors: Path) -> bool:

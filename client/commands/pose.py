@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from client.commands.options import Dancer, Force, PoseModel, PoseNetworks, SourceFacts, SourceFile, dancer_choice
-from client.commands.signing import Signing
 from client.errors import CommandError, UsageError
+from client.media.signing import Signing
 from client.media.video_writer import check_video_output
 from client.poses.compare_backends import HEADINGS, EvaluationJob, evaluate, markdown_of
 from client.poses.extract import PoseJob, find_poses

@@ -25,13 +25,13 @@ from client.commands.options import (
     SourceFile,
     WherePoses,
 )
-from client.commands.signing import Signing
 from client.connection.types import PoseChoice
 from client.errors import CommandError, UsageError
 from client.local_stack.actors_folder import has_wardrobe, plate_of, sizes_of
 from client.local_stack.server_for_command import with_server
 from client.media.background import chosen_background
 from client.media.frame_folder import check_frame_folder
+from client.media.signing import Signing
 from client.media.source import Source
 from client.media.video_writer import check_video_output
 from client.poses.dancer_estimator import DancerEstimator, check_served, opened_backends

@@ -15,6 +15,7 @@ from client.errors import ServerError, StackFailed
 from client.local_stack.stack import LocalStack, local_stack
 from client.terminal.display import Display
 from client.terminal.output_files import check_writable
+from client.terminal.user_folder import own_server_key
 
 Result = TypeVar("Result")
 
@@ -36,19 +37,30 @@ async def hosted(
     logs: None for a temporary folder, which is kept only if the stack failed.
     """
 
+    marking = _marking(display)
+
     def stack(folder: Path, told: Callable[[str], None]) -> LocalStack:
         return local_stack(
             actors_root,
             folder,
             port=port,
             told=told,
-            settings=settings,
+            settings={**marking, **settings},
             load_at_start=load_at_start,
             page_port=page_port,
         )
 
     async with started_with_logs(stack, logs, display) as running:
         yield running
+
+
+def _marking(display: Display) -> dict[str, str]:
+    """Return the settings by which watermarks name the servers of this machine."""
+    try:
+        return {"ORCHESTRATOR_WATERMARK_KEY_FILE": str(own_server_key())}
+    except OSError as error:
+        display.warn(f"watermarks will not name this machine: {error.filename} cannot be written ({error.strerror})")
+        return {}
 
 
 @asynccontextmanager

@@ -17,8 +17,7 @@ from client.terminal.output_files import refuse_existing
 from motion.frame import Picture, RgbaPicture
 from provenance.credentials.errors import CannotSign
 from provenance.credentials.file_marks import FileMarks
-from provenance.credentials.manifest import MEDIA_TYPES
-from provenance.credentials.signing import sidecar_of
+from provenance.credentials.media_types import MEDIA_TYPES, sidecar_of
 from serving.pictures.compositing import with_colours_spread
 from serving.process.atomic_files import hidden_beside
 from video.opening import file_address, reason

@@ -117,7 +117,7 @@ class TransferJob:
         typer.Option(
             "--label",
             metavar="TEXT",
-            help='Burn a text such as "AI-generated" into every picture, where it hides no face. Servers may require it.',
+            help='Burn a text, such as "AI-generated", into every picture, where it hides no face.',
         ),
     ] = ""
     credentials: ContentCredentials | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,19 +12,6 @@ ASSERTION: Final = "org.everybody-dance.synthetic"
 _SOURCE_TYPES: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 SYNTHETIC: Final = f"{_SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
 """IPTC's term for media that a trained network made part of: the person is drawn, the place is filmed."""
-MEDIA_TYPES: Final = {
-    ".mp4": "video/mp4",
-    ".m4v": "video/mp4",
-    ".mov": "video/quicktime",
-    ".avi": "video/avi",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".webp": "image/webp",
-}
-"""Of files that can hold Content Credentials, by their suffix. Others get a sidecar, such as clip.c2pa for clip.mkv."""
-SIDECAR_SUFFIX: Final = ".c2pa"
-SIDECAR_MEDIA_TYPE: Final = "application/octet-stream"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +33,17 @@ class SyntheticMedia:
     label: str = ""
     sources: tuple[Path, ...] = ()
     source_name: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but the sources, for a file that is signed later."""
+        values = dataclasses.asdict(self)
+        del values["sources"]
+        return values
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], sources: tuple[Path, ...] = ()) -> SyntheticMedia:
+        """Restore what `to_json` returned, with these sources. Raises TypeError for other values."""
+        return cls(**values, sources=sources)
 
     def assertions(self, version: str) -> list[dict[str, Any]]:
         """Return what is said about the file. version: of this software."""

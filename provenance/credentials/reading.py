@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from provenance.credentials.certificate import is_self_made
 from provenance.credentials.errors import UnreadableCredentials
-from provenance.credentials.manifest import ASSERTION, MEDIA_TYPES, SIDECAR_MEDIA_TYPE
-from provenance.credentials.signing import sidecar_of
+from provenance.credentials.manifest import ASSERTION
+from provenance.credentials.media_types import MEDIA_TYPES, OTHER_MEDIA_TYPE, sidecar_of
 
 _UNTRUSTED: Final = "signingCredential.untrusted"
 _CHANGED: Final = ("assertion.bmffHash.mismatch", "assertion.dataHash.mismatch", "assertion.boxesHash.mismatch")
@@ -79,7 +79,7 @@ def read_credentials(path: Path, *, trust_anchors_pem: str = "") -> Credentials 
             if media_type is not None:
                 reader = c2pa.Reader.try_create(media_type, file, context=context)
             elif sidecar.is_file() and sidecar != path:
-                reader = c2pa.Reader.try_create(SIDECAR_MEDIA_TYPE, file, sidecar.read_bytes(), context=context)
+                reader = c2pa.Reader.try_create(OTHER_MEDIA_TYPE, file, sidecar.read_bytes(), context=context)
             else:
                 return None
             if reader is None:

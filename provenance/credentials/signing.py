@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from provenance.credentials.certificate import Identity
 from provenance.credentials.errors import CannotSign
-from provenance.credentials.manifest import MEDIA_TYPES, SIDECAR_MEDIA_TYPE, SIDECAR_SUFFIX, Facts, manifest_of
+from provenance.credentials.manifest import Facts, manifest_of
+from provenance.credentials.media_types import MEDIA_TYPES, OTHER_MEDIA_TYPE, media_type_of, sidecar_of
 from serving.process.atomic_files import hidden_beside, written_whole
 from serving.rpc.server import VERSION
 
@@ -50,7 +51,7 @@ class ContentCredentials:
             with _builder(name.name, facts) as builder, written.open("rb") as unsigned:
                 if sidecar is not None:
                     builder.set_no_embed()
-                    store = builder.sign(self._signer, SIDECAR_MEDIA_TYPE, unsigned, io.BytesIO())
+                    store = builder.sign(self._signer, OTHER_MEDIA_TYPE, unsigned, io.BytesIO())
                     with written_whole(sidecar) as partial:
                         partial.write_bytes(store)
                     return sidecar
@@ -66,11 +67,6 @@ class ContentCredentials:
         return None
 
 
-def sidecar_of(path: Path) -> Path:
-    """Return where the Content Credentials of a file are that cannot hold any: clip.c2pa for clip.mkv."""
-    return path.with_suffix(SIDECAR_SUFFIX)
-
-
 def _builder(title: str, facts: Facts) -> Any:
     import c2pa
 
@@ -81,7 +77,7 @@ def _builder(title: str, facts: Facts) -> Any:
     for source in parsed:
         described = {"title": source.name, "relationship": _RELATIONSHIP}
         with source.open("rb") as file:
-            builder.add_ingredient(json.dumps(described), MEDIA_TYPES[source.suffix.lower()], file)
+            builder.add_ingredient(json.dumps(described), media_type_of(source), file)
     return builder
 
 
@@ -89,7 +85,7 @@ def _is_parsed(source: Path) -> bool:
     """Whether C2PA can read a source, and keep the Content Credentials that it may have."""
     import c2pa
 
-    media_type = MEDIA_TYPES.get(source.suffix.lower())
+    media_type = media_type_of(source)
     if media_type is None:
         return False
     try:
@@ -106,7 +102,7 @@ def _named(source: Path) -> dict[str, Any]:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "title": source.name,
-        "format": SIDECAR_MEDIA_TYPE,
+        "format": OTHER_MEDIA_TYPE,
         "relationship": _RELATIONSHIP,
         "instance_id": f"sha256:{digest}",
     }

@@ -43,7 +43,7 @@ ROOMS = {
     ),
     "client": (
         "commands", "doctor", "training", "transfer", "screens", "cluster", "poses", "local_stack", "media",
-        "connection", "terminal",
+        "verification", "connection", "terminal",
     ),
     "provenance": ("detector", "credentials", "watermark"),
     "samples": ("renderer",),

@@ -24,6 +24,7 @@ from client.media.source import Reader, Source, opened
 from client.transfer.body_pass import fit_counted
 from client.transfer.job import CHECKPOINT_EVERY_FRAMES
 from client.transfer.look_ahead import look_ahead_for
+from client.transfer.made_by import drawn_by
 from motion.frame import EncodedPicture, Frame
 from video.reader import SourceFrame, VideoReader
 from web.access.refusals import Refused
@@ -40,6 +41,8 @@ MAX_SIDE_PX: Final = 1280
 _MOST_BEGINNINGS: Final = 3
 SESSION, ANSWER, END = "session", "answer", "end"
 """The kinds of a spool's records: `session` is the first one, `end` the last one of a dance that is complete."""
+DRAWN: Final = "drawn"
+"""The field of what Content Credentials will say about the pictures."""
 
 
 class _WatchedFeed(FileFeed):
@@ -181,7 +184,7 @@ def answer_record(answer: Answer, pts: int, sent: EncodedPicture) -> SpoolRecord
     return SpoolRecord(head, (picture, pose, answer.checkpoint))
 
 
-def _session_record(accepted: Accepted, reader: VideoReader) -> SpoolRecord:
+def _session_record(accepted: Accepted, reader: VideoReader, actor: str) -> SpoolRecord:
     size = accepted.picture_size
     return SpoolRecord(
         {
@@ -190,6 +193,7 @@ def _session_record(accepted: Accepted, reader: VideoReader) -> SpoolRecord:
             "time_base": str(reader.time_base),
             "frame_rate": str(reader.frame_rate),
             "start_seconds": reader.start_seconds,
+            DRAWN: drawn_by(accepted, actor, (), source_name="clip").to_json(),
         }
     )
 
@@ -263,7 +267,9 @@ class ClipDancer:
                 accepted = session.accepted
                 if not begun.next_sequence:
                     self._store.change(dance, served_version=accepted.actor_version)
-                    await loop.run_in_executor(writing, spool.append, _session_record(accepted, reader))
+                    await loop.run_in_executor(
+                        writing, spool.append, _session_record(accepted, reader, dance.record.actor)
+                    )
                 feed.limit_side(min(MAX_SIDE_PX, accepted.max_frame_side_px or MAX_SIDE_PX))
                 async with aclosing(session.answers(feed)) as answers:
                     await self._spool_all(answers, feed, spool, writing)

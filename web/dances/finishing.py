@@ -20,11 +20,14 @@ from client.transfer.output_frames import Film
 from client.transfer.report import TransferReport, damaged
 from motion import skeleton
 from motion.frame import EncodedPicture, FrameSize, NoPictureReason, PictureEncoding
+from provenance.credentials.file_marks import FileMarks
+from provenance.credentials.manifest import SyntheticMedia
+from provenance.credentials.signing import ContentCredentials
 from serving.process.atomic_files import written_whole
 from video.sound import SoundTrack
 from web.dances.clips import background_of
 from web.dances.dance import BACKGROUND_FILE, POSES_FILE, RESULT_FILE, SPOOL_FILE, Dance, ResultFacts
-from web.dances.dancing import ANSWER, END, PICTURE, POSE, SESSION
+from web.dances.dancing import ANSWER, DRAWN, END, PICTURE, POSE, SESSION
 from web.dances.spool import SpoolRecord, records
 
 _HEAD: Final = struct.Struct("<I")
@@ -41,11 +44,13 @@ class Stopped(CommandError):
     """The work was cancelled."""
 
 
-def finish(dance: Dance, source: Path, stopped: Event) -> tuple[ResultFacts, tuple[str, ...]]:
+def finish(
+    dance: Dance, source: Path, credentials: ContentCredentials, stopped: Event
+) -> tuple[ResultFacts, tuple[str, ...]]:
     """Write `RESULT_FILE` and `POSES_FILE`. Also returns notes about the clip and its sound.
 
-    stopped: set by another thread to give up; then it raises Stopped. Takes long: not on the event loop. Raises
-    NothingToDance, UnwritableVideo, BadPicture and OSError.
+    credentials: signs the video; the clip becomes an ingredient. stopped: set by another thread to give up; then it
+    raises Stopped. Takes long: not on the event loop. Raises NothingToDance, UnwritableVideo, BadPicture and OSError.
     """
     remove_partial_files(dance.folder)
     report, poses, notes = TransferReport(), PoseTable(), tuple[str, ...]()
@@ -58,7 +63,14 @@ def finish(dance: Dance, source: Path, stopped: Event) -> tuple[ResultFacts, tup
         size = FrameSize(*session["picture_size"])
         sound = SoundTrack(str(source), session["start_seconds"], frame_rate)
         recording = closing.enter_context(
-            Recording(out, time_base=time_base, frame_rate=frame_rate, sound=sound, replace=True)
+            Recording(
+                out,
+                time_base=time_base,
+                frame_rate=frame_rate,
+                marks=FileMarks(credentials, drawn_as(dance, session.get(DRAWN), (source,))),
+                sound=sound,
+                replace=True,
+            )
         )
         background = background_of(dance.record.place, dance.folder / BACKGROUND_FILE)
         film = Film(
@@ -94,6 +106,13 @@ def finish(dance: Dance, source: Path, stopped: Event) -> tuple[ResultFacts, tup
         height_px=size.height_px + size.height_px % 2,
     )
     return facts, notes
+
+
+def drawn_as(dance: Dance, stored: dict[str, Any] | None, sources: tuple[Path, ...] = ()) -> SyntheticMedia:
+    """Return what is signed about the pictures of a spool. stored: None for one of an earlier release."""
+    if stored is None:
+        return SyntheticMedia(actor=dance.record.actor, actor_version=dance.record.served_version, sources=sources)
+    return SyntheticMedia.from_json(stored, sources)
 
 
 def remove_partial_files(folder: Path) -> None:

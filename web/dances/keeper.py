@@ -16,11 +16,13 @@ from typing import Any, Final, TypeVar
 from grpc import StatusCode
 
 from client.errors import NoBodyFound, ServerError, UnwritableVideo
+from provenance.credentials.signing import ContentCredentials
 from serving.errors import UnreadableVideo
 from serving.observability import logs
 from serving.process.background import in_background
 from web.access.orchestrator import Orchestrator
 from web.access.refusals import Refused, consent_word
+from web.access.signing import gateway_credentials
 from web.access.visitors import Visitor, Visitors
 from web.dances.clips import SampleDance, check_clip, for_people, sample_dances
 from web.dances.dance import SOURCE_FILE, Dance, Kind, State
@@ -60,11 +62,13 @@ class DanceKeeper:
         self.samples: dict[str, SampleDance] = {}
         self._rejected_tokens: dict[str, str] = {}
         self._recordings: dict[str, RecordingSpool] = {}
+        self._credentials: ContentCredentials | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[DanceKeeper]:
-        """Read what an earlier process left, and go on. Raises BadSettings if the folder cannot be used."""
+        """Read what an earlier process left, and go on. Raises BadSettings for an unusable folder, and CannotSign."""
         self.samples = await asyncio.to_thread(sample_dances)
+        self._credentials = await asyncio.to_thread(gateway_credentials, self.settings)
         with self.store:
             for dance in self.store.all():
                 if dance.record.state is State.UPLOADING and dance.has_all and not self.store.gives_up(dance):
@@ -218,14 +222,16 @@ class DanceKeeper:
             await self.store.end(dance, State.FAILED, "no_room", "The server's disk is full: try again later.")
 
     async def _work_to_the_end(self, dance: Dance) -> None:
+        signed = self._credentials
+        assert signed is not None
         if dance.record.kind is Kind.RECORDING:
             self.store.change(dance, state=State.FINISHING)
-            result, notes = await in_stoppable_thread(lambda stopped: finish_recording(dance, stopped))
+            result, notes = await in_stoppable_thread(lambda stopped: finish_recording(dance, signed, stopped))
         else:
             await self._dance(dance)
             self.store.change(dance, state=State.FINISHING)
             source = self.source_of(dance)
-            result, notes = await in_stoppable_thread(lambda stopped: finish(dance, source, stopped))
+            result, notes = await in_stoppable_thread(lambda stopped: finish(dance, source, signed, stopped))
         self.store.change(
             dance,
             result=result,

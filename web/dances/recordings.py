@@ -14,6 +14,9 @@ from typing import Final
 from client.media.video_writer import Recording
 from client.transfer.rungs import enlarged
 from motion.frame import FrameSize, PictureEncoding
+from provenance.credentials.file_marks import FileMarks
+from provenance.credentials.manifest import SyntheticMedia
+from provenance.credentials.signing import ContentCredentials
 from serving.errors import UnreadableVideo
 from serving.pictures.codec import decode_picture, size_of
 from video.opening import opened
@@ -21,7 +24,8 @@ from video.sound import SoundTrack
 from web.access.refusals import Refused
 from web.dances.clips import check_format, for_people
 from web.dances.dance import RESULT_FILE, SOURCE_FILE, SPOOL_FILE, Dance, ResultFacts
-from web.dances.finishing import NothingToDance, Stopped, jpeg, remove_partial_files
+from web.dances.dancing import DRAWN
+from web.dances.finishing import NothingToDance, Stopped, drawn_as, jpeg, remove_partial_files
 from web.dances.spool import Spool, SpoolRecord, records
 
 _TIME_BASE: Final = Fraction(1, 90_000)
@@ -65,6 +69,12 @@ class RecordingSpool:
         self._spool.__enter__()
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="recording")
 
+    def drawn_by(self, drawn: SyntheticMedia) -> None:
+        """Note what Content Credentials will say about the pictures that follow; the last one counts."""
+        with self._counting:
+            self._unwritten += 1
+        self._writing.submit(self._write, SpoolRecord({DRAWN: drawn.to_json()}, ()))
+
     def append(self, picture: bytes, seconds: float) -> bool:
         """Add a JPEG that was shown at `seconds` of any clock that rises. Returns False if the recording is full."""
         size = size_of(picture, PictureEncoding.JPEG)
@@ -104,15 +114,22 @@ class RecordingSpool:
         self._spool.__exit__()
 
 
-def finish_recording(dance: Dance, stopped: Event) -> tuple[ResultFacts, tuple[str, ...]]:
+def finish_recording(
+    dance: Dance, credentials: ContentCredentials, stopped: Event
+) -> tuple[ResultFacts, tuple[str, ...]]:
     """Write a recording's MP4, with the uploaded sound if there is one. Takes long: not on the event loop.
 
-    stopped: set by another thread to give up; then it raises Stopped. Raises NothingToDance without a picture, Refused
-    for sound that cannot be read, UnwritableVideo, BadPicture and OSError.
+    credentials: signs the video. stopped: set by another thread to give up; then it raises Stopped. Raises
+    NothingToDance without a picture, Refused for sound that cannot be read, UnwritableVideo, BadPicture and OSError.
     """
     remove_partial_files(dance.folder)
     spool, out = dance.folder / SPOOL_FILE, dance.folder / RESULT_FILE
-    sizes = [record.head["size"] for record, _ in records(spool)]
+    sizes, drawn = [], None
+    for record, _ in records(spool):
+        if DRAWN in record.head:
+            drawn = record.head[DRAWN]
+        else:
+            sizes.append(record.head["size"])
     if not sizes:
         raise NothingToDance("There is nothing to show: no picture came while it was recorded.")
     # A live session may change its pictures' size; the recording has the largest.
@@ -125,12 +142,20 @@ def finish_recording(dance: Dance, stopped: Event) -> tuple[ResultFacts, tuple[s
         sound = _sound(dance) if dance.record.bytes else None
         recording = closing.enter_context(
             Recording(
-                out, time_base=_TIME_BASE, frame_rate=_ANY_RATE, sound=sound, replace=True, from_first_picture=True
+                out,
+                time_base=_TIME_BASE,
+                frame_rate=_ANY_RATE,
+                marks=FileMarks(credentials, drawn_as(dance, drawn)),
+                sound=sound,
+                replace=True,
+                from_first_picture=True,
             )
         )
         for record, _ in records(spool):
             if stopped.is_set():
                 raise Stopped("it was cancelled")
+            if DRAWN in record.head:
+                continue
             last_s = record.head["seconds"]
             picture = decode_picture(jpeg(record.head["size"], record.parts[0]), field="picture")
             # Time 0 is the sound's first moment, so that the writer cuts or delays the sound.

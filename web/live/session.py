@@ -25,8 +25,10 @@ from client.connection.retry import ServerPatience
 from client.connection.session import DanceClient
 from client.connection.types import Answer, PosedFrame, SentFrame
 from client.errors import CommandError, ServerError
+from client.transfer.made_by import drawn_by
 from client.transfer.rungs import chosen_size
 from motion.frame import FrameSize
+from provenance.credentials.manifest import SyntheticMedia
 from serving.errors import DanceError
 from serving.observability import logs
 from serving.observability.metrics import child
@@ -69,6 +71,10 @@ _NORMAL, _POLICY, _FAILED, _RESTARTING = 1000, 1008, 1011, 1012
 
 class Recorder(Protocol):
     """Takes the pictures of a session while its visitor records."""
+
+    def drawn_by(self, drawn: SyntheticMedia) -> None:
+        """Note what Content Credentials will say about the pictures that follow."""
+        ...
 
     def append(self, picture: bytes, seconds: float) -> bool:
         """Add a JPEG, shown at `seconds` of a clock that rises. Returns False if there is no more room."""
@@ -193,6 +199,7 @@ class _Session:
         self._socket = socket
         self._find_recorder = recorder
         self._recorder: Recorder | None = None
+        self._drawn: SyntheticMedia | None = None
         self._client = client
         self._opened = opened
         self._patience = ServerPatience(patience_seconds, reached=True)
@@ -217,6 +224,7 @@ class _Session:
         if self._end:  # since this session was admitted
             resuming.stop()
         async with resuming as session:
+            self._drawn = drawn_by(session.accepted, self._opened.actor, (), source_name="camera")
             await self._socket.send_text(accepted_message(session.accepted))
             receiving = asyncio.create_task(self._receive(session), name="live frames")
             try:
@@ -299,6 +307,9 @@ class _Session:
     async def _record(self, recording_id: str | None) -> None:
         try:
             self._recorder = None if recording_id is None else self._find_recorder(recording_id)
+            if self._recorder is not None:
+                assert self._drawn is not None
+                self._recorder.drawn_by(self._drawn)
         except Refused as refusal:  # after a restart, for example: the dance goes on
             self._recorder = None
             await self._say(json.dumps({"recording": refusal.word}))

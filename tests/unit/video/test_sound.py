@@ -42,7 +42,9 @@ def copied(source: Path, out: Path) -> tuple[str, ...]:
     """Copy pictures and sound as `dance transfer` does, and return the notes about the sound."""
     with VideoReader(str(source)) as reader:
         sound = SoundTrack(str(source), reader.start_seconds, reader.frame_rate)
-        with Recording(out, time_base=reader.time_base, frame_rate=reader.frame_rate, sound=sound) as recording:
+        with Recording(
+            out, time_base=reader.time_base, frame_rate=reader.frame_rate, marks=None, sound=sound
+        ) as recording:
             for frame in reader.frames():
                 recording.write(frame.pixels, frame.pts)
             recording.keep()
@@ -100,7 +102,12 @@ def test_a_live_recording_is_of_what_was_shown(tmp_path, sound, name):
     with VideoReader(str(source)) as reader:
         track = SoundTrack(str(source), reader.start_seconds, reader.frame_rate)
         with Recording(
-            out, time_base=reader.time_base, frame_rate=reader.frame_rate, sound=track, from_first_picture=True
+            out,
+            time_base=reader.time_base,
+            frame_rate=reader.frame_rate,
+            marks=None,
+            sound=track,
+            from_first_picture=True,
         ) as recording:
             for frame in list(reader.frames())[4:11]:
                 recording.write(frame.pixels, frame.pts)

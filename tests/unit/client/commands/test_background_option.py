@@ -64,7 +64,7 @@ def test_a_video_is_laid_behind_the_dancer(serve, make_video, tmp_path):
     """The server draws the dancer alone; behind them the video runs and begins again, with the source's sound."""
     source = make_video("source.mp4", frames=8, sound="aac")
     behind = tmp_path / "behind.mp4"
-    with Recording(behind, time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording:
+    with Recording(behind, time_base=Fraction(1, 10), frame_rate=Fraction(10), marks=None) as recording:
         for number in range(3):
             recording.write(np.full((64, 64, 3), 60 * number, np.uint8), number)
         recording.keep()

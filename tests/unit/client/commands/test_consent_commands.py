@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from client.__main__ import run
+from serving.actors import rollout_cli
 from serving.actors.consent import ConsentRecord
 from serving.actors.consent_history import HISTORY_FILE
 from serving.actors.rollout import Canary, Served
@@ -63,9 +64,9 @@ def test_one_version_can_be_revoked(store: ActorStore, capsys):
     ("words", "code", "said"),
     [
         (["revoke"], 2, "--reason"),
-        (["revoke", "--reason", " "], 2, "--reason cannot be blank"),
-        (["revoke", "--reason", "x" * 1001], 2, "--reason has 1001 characters; at most 1000 are kept"),
-        (["revoke", "--reason", "x", "--by", "x" * 201], 2, "--by has 201 characters"),
+        (["revoke", "--reason", " "], 1, "--reason: cannot be blank"),
+        (["revoke", "--reason", "x" * 501], 1, "--reason: 501 characters; at most 500 are kept"),
+        (["revoke", "--reason", "x", "--by", "x" * 201], 1, "--by: 201 characters; at most 200 are kept"),
         (["revoke", "--reason", "x", "--version", "9"], 1, "has no version 9; it has: 1, 2, 3"),
         (["delete"], 2, "there is no terminal to ask: --yes deletes without asking"),
         (["delete", "--version", "9", "--yes"], 1, "has no version 9; it has: 1, 2, 3"),
@@ -140,7 +141,7 @@ def test_an_interrupted_deletion_is_finished_by_the_same_command(store: ActorSto
     def killed(path: Path, ignore_errors: bool = False) -> None:
         raise OSError(28, "the disk is gone", str(path))
 
-    monkeypatch.setattr("serving.actors.store.shutil.rmtree", killed)
+    monkeypatch.setattr("serving.actors.removals.shutil.rmtree", killed)
     assert _dance(store, "delete", "--yes") == 1
     assert "the same command continues" in capsys.readouterr().err
     assert store.ids() == ["ben"]
@@ -204,3 +205,14 @@ def test_a_record_of_the_consent_survives_in_the_list(store: ActorStore, tmp_pat
     store.revoke("cara", reason="she asked")
     assert run(["actors", "--actors", str(store.root)]) == 0
     assert "Cara, to dancing" in capsys.readouterr().out
+
+
+def test_a_container_without_dance_does_the_same(store: ActorStore, capsys):
+    """It does not ask."""
+    actors = ["--actors", str(store.root)]
+    assert rollout_cli.main(["revoke", "anna", "--reason", "she asked", "--by", "jo", *actors]) == 0
+    assert "anna: the consent to versions 1, 2, 3 was revoked on" in capsys.readouterr().out
+    assert rollout_cli.main(["delete", "anna", "--version", "2", *actors]) == 0
+    assert rollout_cli.main(["delete", "anna", *actors]) == 0
+    assert capsys.readouterr().out == "deleted anna, version 2\ndeleted anna, versions 1, 3\n"
+    assert rollout_cli.main(["revoke", "anna", "--reason", "she asked", *actors]) == 1

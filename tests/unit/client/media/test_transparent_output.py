@@ -16,6 +16,7 @@ from client.errors import CommandError, UnwritableVideo
 from client.media.frame_folder import FrameFolder, check_frame_folder
 from client.media.video_writer import Recording, check_video_output
 from motion.frame import RgbaPicture
+from provenance.credentials.file_marks import FileMarks
 from video.reader import VideoReader
 from video.sound import SoundTrack
 
@@ -37,7 +38,7 @@ def dancer(number: int) -> RgbaPicture:
 def recorded(out: Path, sound: SoundTrack | None = None) -> Path:
     """Write the dance, ten frames a second."""
     rate = Fraction(10)
-    with Recording(out, time_base=1 / rate, frame_rate=rate, sound=sound, keeps_opacity=True) as recording:
+    with Recording(out, time_base=1 / rate, frame_rate=rate, marks=None, sound=sound, keeps_opacity=True) as recording:
         for number in range(FRAMES):
             recording.write(dancer(number), number)
         recording.keep()
@@ -102,7 +103,7 @@ def test_frames_are_png_files_with_the_exact_opacity(tmp_path: Path):
     """One file for each frame, in order; they appear when all are complete."""
     out = tmp_path / "new" / "frames"
     check_frame_folder(out)
-    with FrameFolder(out) as folder:
+    with FrameFolder(out, FileMarks(None)) as folder:
         for number in range(3):
             folder.write(dancer(number), number)
         assert not out.exists()
@@ -115,9 +116,12 @@ def test_frames_are_png_files_with_the_exact_opacity(tmp_path: Path):
 def test_frames_that_are_not_kept_leave_nothing(tmp_path: Path):
     """An interrupted dance deletes its frames, and no frame at all is an error."""
     out = tmp_path / "frames"
-    with FrameFolder(out) as folder:
+    with FrameFolder(out, FileMarks(None)) as folder:
         folder.write(dancer(0), 0)
-    with pytest.raises(UnwritableVideo, match="there is no picture to write"), FrameFolder(out) as folder:
+    with (
+        pytest.raises(UnwritableVideo, match="there is no picture to write"),
+        FrameFolder(out, FileMarks(None)) as folder,
+    ):
         folder.keep()
     assert list(tmp_path.iterdir()) == []
 
@@ -125,7 +129,7 @@ def test_frames_that_are_not_kept_leave_nothing(tmp_path: Path):
 def test_a_folder_with_files_is_not_written_to(tmp_path: Path):
     """Frames of an earlier dance, or anything else, are never mixed with new ones; an empty folder is used."""
     check_frame_folder(tmp_path)
-    with FrameFolder(tmp_path) as folder:
+    with FrameFolder(tmp_path, FileMarks(None)) as folder:
         folder.write(dancer(0), 0)
         folder.keep()
     assert (tmp_path / "000000.png").exists()

@@ -22,7 +22,9 @@ from video.sound import SoundTrack
 def copied(source: Path, out: Path) -> None:
     with VideoReader(str(source)) as reader:
         sound = SoundTrack(str(source), reader.start_seconds)
-        with Recording(out, time_base=reader.time_base, frame_rate=reader.frame_rate, sound=sound) as recording:
+        with Recording(
+            out, time_base=reader.time_base, frame_rate=reader.frame_rate, marks=None, sound=sound
+        ) as recording:
             for frame in reader.frames():
                 recording.write(frame.pixels, frame.pts)
             recording.keep()
@@ -121,7 +123,7 @@ def test_cameras_and_streams_are_told_from_files(source, endless):
 def test_odd_sizes_become_even_by_repeating(tmp_path):
     """H.264 with 4:2:0 needs even sizes: the last row and column are repeated."""
     out = tmp_path / "odd.mp4"
-    with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording:
+    with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10), marks=None) as recording:
         for index in range(3):
             recording.write(np.full((33, 47, 3), 120, np.uint8), index)
         recording.keep()
@@ -134,7 +136,7 @@ def test_odd_sizes_become_even_by_repeating(tmp_path):
 def test_colours_survive(tmp_path):
     """A saturated colour survives writing and reading to within a few levels."""
     out, colour = tmp_path / "colour.mp4", np.array([200, 60, 30])
-    with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording:
+    with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10), marks=None) as recording:
         recording.write(np.full((64, 64, 3), colour, np.uint8), 0)
         recording.keep()
     with VideoReader(str(out)) as reader:
@@ -164,7 +166,7 @@ def test_sound_is_kept(make_video, tmp_path, source, sound, video, out, codec):
 def test_recording_appears_only_when_it_is_kept(tmp_path):
     """Until keep() there is only a hidden file; without keep() it is deleted."""
     out = tmp_path / "new" / "o.mp4"
-    with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording:
+    with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10), marks=None) as recording:
         recording.write(np.zeros((32, 32, 3), np.uint8), 0)
         assert not out.exists()
     assert list(out.parent.iterdir()) == []
@@ -174,7 +176,7 @@ def test_recording_of_nothing_cannot_be_kept(tmp_path):
     """A recording without pictures is an error."""
     with (
         pytest.raises(UnwritableVideo, match="no picture"),
-        Recording(tmp_path / "o.mp4", time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording,
+        Recording(tmp_path / "o.mp4", time_base=Fraction(1, 10), frame_rate=Fraction(10), marks=None) as recording,
     ):
         recording.keep()
 
@@ -182,7 +184,7 @@ def test_recording_of_nothing_cannot_be_kept(tmp_path):
 def test_output_that_appears_meanwhile_is_not_overwritten(tmp_path):
     """A file that another program created meanwhile stays."""
     out = tmp_path / "o.mp4"
-    with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10)) as recording:
+    with Recording(out, time_base=Fraction(1, 10), frame_rate=Fraction(10), marks=None) as recording:
         recording.write(np.zeros((32, 32, 3), np.uint8), 0)
         out.write_bytes(b"precious")
         with pytest.raises(UnwritableVideo, match="created in the meantime"):

@@ -1,26 +1,20 @@
-"""Options of commands that write pictures of actors: their Content Credentials."""
+"""Options of commands that write pictures: the Content Credentials of their files."""
 
 from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from client.errors import UsageError
 from client.terminal.display import Display
+from client.terminal.user_folder import user_folder
 from provenance.credentials.certificate import Identity, read_identity, self_made_identity
 from provenance.credentials.signing import ContentCredentials
 from serving.errors import BadSettings
-
-_APPLICATION: Final = "everybody-dance"
-
-
-def settings_folder() -> Path:
-    """Return where this user's own keys are kept: $XDG_CONFIG_HOME/everybody-dance, usually below ~/.config."""
-    return Path(typer.get_app_dir(_APPLICATION))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +54,7 @@ class Signing:
             raise UsageError("--certificate and --certificate-key belong together: name both or neither")
         if self.certificate is not None and self.certificate_key is not None:
             return read_identity(self.certificate, self.certificate_key, setting="--certificate")
-        folder = settings_folder() / "signing"
+        folder = user_folder() / "signing"
         is_new = not folder.exists()
         try:
             identity = self_made_identity(folder, socket.gethostname())

@@ -1,0 +1,95 @@
+"""`dance verify`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.text import Text
+
+from client.commands.options import DEFAULT_ACTORS, ActorsFolder, Credentials, server_option
+from client.connection.session import DanceClient
+from client.connection.types import ActorListing
+from client.errors import CommandError
+from client.local_stack.actors_folder import actors_here
+from client.terminal.display import Display
+from client.terminal.signals import run
+from client.terminal.user_folder import own_server_key_ids
+from client.verification.consent import CheckedConsent, Permission, checked_consent
+from client.verification.words import described
+from provenance.verification import Mark, Verification, verify
+from serving.actors.consent import Use
+from serving.process.option_groups import option_groups
+from serving.process.stop_signals import stop_on_signals
+
+EXIT_MARKED: Final = 0
+EXIT_UNMARKED: Final = 3
+EXIT_CHANGED: Final = 4
+EXIT_NOT_ALLOWED: Final = 5
+
+
+@option_groups
+def verify_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A video, or a PNG, JPEG or WebP picture.")],
+    *,
+    use: Annotated[
+        Use | None, typer.Option("--use", help="What you want to do with FILE: does the person's consent allow it?")
+    ] = None,
+    trust: Annotated[
+        Path | None,
+        typer.Option("--trust", metavar="PEM", help="Certificates of authorities whose word on signers you trust."),
+    ] = None,
+    server: Annotated[
+        str | None, server_option("The orchestrator that has the actor's consent; default: the folder --actors.")
+    ] = None,
+    credentials: Credentials,
+    actors: ActorsFolder = DEFAULT_ACTORS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Say whether FILE is marked as synthetic, by whom, whether it was changed, and whether the consent still holds.
+
+    Exit code 0: marked as synthetic, and nothing speaks against it. 3: no mark was found. 4: changed since it was
+    signed. 5: the consent does not allow it, or no longer. 1 and 2: FILE or the command line is wrong.
+    """
+    display = Display()
+    access = credentials.access(server)
+    with stop_on_signals() as should_stop:
+        found = verify(file, trust_anchors_pem="" if trust is None else _read(trust), should_stop=should_stop)
+
+    async def listed() -> list[ActorListing]:
+        assert access is not None
+        async with DanceClient(access) as client:
+            return await client.actors()
+
+    known: Sequence[ActorListing] | None = None
+    if found.stated:
+        if access is not None:
+            known = run(lambda _: listed())
+        elif actors.is_dir():
+            known = actors_here(actors)
+    consent = checked_consent(found.stated, known, use)
+    if as_json:
+        print(json.dumps({"file": str(file), **found.to_json(), "consent": consent.to_json()}, indent=2))
+    else:
+        for line in described(file, found, consent, own_server_key_ids()):
+            display.out.print(Text(line))
+    raise typer.Exit(exit_code(found, consent))
+
+
+def exit_code(found: Verification, consent: CheckedConsent) -> int:
+    """Return the exit code for what was found: the gravest that applies."""
+    if found.mark is Mark.CHANGED:
+        return EXIT_CHANGED
+    if consent.permission is Permission.NO:
+        return EXIT_NOT_ALLOWED
+    return EXIT_MARKED if found.mark is Mark.MARKED else EXIT_UNMARKED
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"--trust {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
