@@ -92,6 +92,13 @@ TRANSFER: Final = board(
             query(f"sum by (reason) (increase(dance_session_end_total{{{PODS}}}[$__rate_interval]))", "{{reason}}"),
         ),
         lines(
+            "Refused for consent",
+            "Sessions that were refused or that ended because no consent allows the actor. docs/runbooks.md has the "
+            "reasons, and what to do.",
+            "short",
+            query(f"sum by (reason) (increase(dance_consent_refused_total{{{PODS}}}[$__rate_interval]))", "{{reason}}"),
+        ),
+        lines(
             "Failed attempts by stage",
             "Share of attempts that failed or timed out. Most are retried, and the client does not notice.",
             "percentunit",

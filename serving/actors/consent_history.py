@@ -31,7 +31,8 @@ from serving.actors.consent import ConsentRecord
 from serving.process.atomic_files import written_whole
 
 HISTORY_FILE: Final = "consent_history.jsonl"
-MOST_REASON_CHARACTERS: Final = 1000
+MOST_REASON_CHARACTERS: Final = 500
+"""A status has room for it: see `serving.rpc.error_status`."""
 _MOST_BYTES: Final = 16 * 2**20
 _MOST_TIME_CHARACTERS: Final = 40
 _SHA256_CHARACTERS: Final = 64

@@ -1,7 +1,7 @@
-"""`python -m serving.actors.rollout_cli canary|promote|rollback NAME`: set which version of an actor new sessions get.
+"""`python -m serving.actors.rollout_cli COMMAND NAME`: set which version of an actor new sessions get, if any.
 
-It does the same as `dance actors ...`, for use in a container with write access to the actors, where `dance` is
-missing.
+The commands are canary, promote, rollback, revoke and delete. They do the same as `dance actors ...`, for use in a
+container with write access to the actors, where `dance` is missing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from serving.actors.actor import Actor
+from serving.actors.consent import MOST_NAME_CHARACTERS
+from serving.actors.consent_history import MOST_REASON_CHARACTERS
 from serving.actors.rollout import promoted, rolled_back, with_canary
 from serving.actors.store import ActorStore
-from serving.errors import ActorNotFound, ActorUnusable, DanceError
+from serving.errors import ActorNotFound, ActorUnusable, BadInput, DanceError
 
 
 def canary(store: ActorStore, name: str, version: int, percent: float) -> str:
@@ -54,6 +56,31 @@ def rollback(store: ActorStore, name: str) -> str:
     return described(store, name)
 
 
+def revoke(store: ActorStore, name: str, version: int = 0, *, reason: str, by: str = "") -> str:
+    """Revoke the consent to one version, or with 0 to the actor; see `ActorStore.revoke`. Raises BadInput too."""
+    reason, by = reason.strip(), by.strip()
+    if not reason:
+        raise BadInput("--reason", "cannot be blank: those who dance the actor read it")
+    for option, text, most in (
+        ("--reason", reason, MOST_REASON_CHARACTERS),
+        ("--by", by, MOST_NAME_CHARACTERS),
+    ):
+        if len(text) > most:
+            raise BadInput(option, f"{len(text)} characters; at most {most} are kept")
+    event = store.revoke(name, version, reason=reason, by=by)
+    return f"{name}: the consent to {numbered(event.versions)} was {event.text}"
+
+
+def delete(store: ActorStore, name: str, version: int = 0, *, by: str = "") -> str:
+    """Delete one version, or with 0 all of them; see `ActorStore.delete`."""
+    return f"deleted {name}, {numbered(store.delete(name, version, by=by))}"
+
+
+def numbered(versions: Sequence[int]) -> str:
+    """Return versions for people, such as "versions 1, 2"."""
+    return f"version{'s' * (len(versions) > 1)} {', '.join(map(str, versions))}"
+
+
 def described(store: ActorStore, name: str, *, later: str = "") -> str:
     """Return one line about what is served now."""
     now = store.served(name)
@@ -73,13 +100,16 @@ def published_line(published: Actor) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m serving.actors.rollout_cli", description="Set which version of an actor new sessions get."
+        prog="python -m serving.actors.rollout_cli",
+        description="Set which version of an actor new sessions get, if any.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for command, what in (
         ("canary", "serve a version to some of the new sessions"),
         ("promote", "serve a version to all new sessions; default: the canary, or without one the newest"),
         ("rollback", "remove the canary; without one, serve the previous version"),
+        ("revoke", "revoke the consent; running sessions end at their next frame"),
+        ("delete", "delete the files; the history of the consents stays"),
     ):
         one = commands.add_parser(command, help=what, description=what)
         one.add_argument("name", metavar="NAME", help="the actor")
@@ -88,19 +118,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             one.add_argument("--version", type=int, required=command == "canary", default=0)
         if command == "canary":
             one.add_argument("--percent", type=float, required=True, help="above 0, below 100")
+        if command in ("revoke", "delete"):
+            one.add_argument("--by", default="", help="who does it, for the history")
+        if command == "revoke":
+            one.add_argument("--reason", required=True, help="why; sessions and the history say so")
         if command == "promote":
             one.add_argument("--newest", action="store_true", help="also any version published later")
     options = parser.parse_args(arguments)
     store = ActorStore(options.actors)
     try:
-        if options.command == "canary":
-            print(canary(store, options.name, options.version, options.percent))
-        elif options.command == "promote":
-            print(
-                follow_newest(store, options.name) if options.newest else promote(store, options.name, options.version)
-            )
-        else:
-            print(rollback(store, options.name))
+        match options.command:
+            case "canary":
+                print(canary(store, options.name, options.version, options.percent))
+            case "promote" if options.newest:
+                print(follow_newest(store, options.name))
+            case "promote":
+                print(promote(store, options.name, options.version))
+            case "revoke":
+                print(revoke(store, options.name, options.version, reason=options.reason, by=options.by))
+            case "delete":
+                print(delete(store, options.name, options.version, by=options.by))
+            case _:
+                print(rollback(store, options.name))
     except (DanceError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,15 +10,13 @@ consents: `serving.actors.consent_history`.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.wardrobe.pieces import WARDROBE_VERSION
@@ -39,20 +37,13 @@ from serving.actors.actor import (
 )
 from serving.actors.actor_id import LAST_VERSION, checked_actor_id, is_actor_id, is_number, is_version
 from serving.actors.consent import ConsentRecord
-from serving.actors.consent_history import (
-    HISTORY_FILE,
-    ConsentEvent,
-    ConsentEventKind,
-    ConsentHistory,
-    agreement,
-    append_event,
-    read_history,
-)
+from serving.actors.consent_history import HISTORY_FILE, ConsentEvent
+from serving.actors.consents import Consents, is_there, utc_now
 from serving.actors.preview import MOST_PREVIEW_BYTES, PREVIEW_FILE, read_preview
+from serving.actors.removals import Removals
 from serving.actors.rollout import SERVING_FILE, Served, gated, read_served, write_served
 from serving.actors.wardrobe_facts import WardrobeFacts
 from serving.errors import ActorNotFound, ActorUnusable, NoConsent
-from serving.process.atomic_files import written_whole
 
 __all__ = [
     "CROP_PLATE_FILE",
@@ -69,11 +60,6 @@ __all__ = [
     "Padding",
     "WardrobeFacts",
 ]
-
-
-_REMOVED: Final = ".removed"
-_LAST_REMOVED: Final = ".last-removed-versions"
-"""Folder of the numbers that removed actors ended with, one file for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +82,15 @@ class ListedVersion:
 class ActorStore:
     """A folder of actors. Reading never writes; publishing is atomic.
 
-    stated_except: whose consents must be stated: all actors' except these. None if no consent has to be, because only
-    this machine can dance them. now: the time, with a time zone.
+    stated_except, now: see `Consents`.
     """
 
     def __init__(
-        self,
-        root: Path,
-        *,
-        stated_except: Collection[str] | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        self, root: Path, *, stated_except: Collection[str] | None = None, now: Callable[[], datetime] = utc_now
     ) -> None:
         self.root = root
-        self._stated_except = stated_except
-        self._now = now
-        self._histories: dict[str, tuple[tuple[int, int, int], ConsentHistory]] = {}
+        self.consents = Consents(root, stated_except=stated_except, now=now)
+        self._removals = Removals(root)
 
     def ids(self) -> list[str]:
         """Return the sorted ids of all actors that have a version, or whose folder cannot be read.
@@ -174,11 +154,11 @@ class ActorStore:
         if version == 0:
             version = self._served(actor_id, versions).version
             if version == 0:
-                self._check_not_revoked(actor_id, versions[-1])
+                self.consents.check_events(actor_id, versions[-1])
                 raise ActorUnusable(_none_served(actor_id, versions))
         self._check_known(actor_id, version, versions)
         actor = read_actor(actor_id, version, self.root / actor_id / str(version))
-        self.check_consent(actor)
+        self.consents.check(actor)
         if actor.label_map_version != LABEL_MAP_VERSION:
             raise ActorUnusable(
                 f"actor {actor_id!r} version {version} was trained on label maps of version {actor.label_map_version}, "
@@ -204,82 +184,20 @@ class ActorStore:
         return self._served(actor_id, self._known_versions(actor_id))
 
     def _served(self, actor_id: str, versions: list[int]) -> Served:
-        home, history = self.root / actor_id, self.history(actor_id)
+        home, history = self.root / actor_id, self.consents.history(actor_id)
         gone = [version for version in versions if history.revocation(version) or history.deletion(version)]
         left = [version for version in versions if version not in gone]
         if left and gone and not (home / SERVING_FILE).exists():
             return read_served(home, left)
         return read_served(home, versions).without(gone)
 
-    def history(self, actor_id: str) -> ConsentHistory:
-        """Return what happened to the actor's consents. Raises ActorUnusable for a damaged file.
-
-        The file is only read again when it has changed.
-        """
-        path = self.root / actor_id / HISTORY_FILE
-        with unusable(f"actor {actor_id!r}: {HISTORY_FILE}"):
-            try:
-                found = path.stat()
-            except (FileNotFoundError, NotADirectoryError):
-                return ConsentHistory()
-            stamp = found.st_mtime_ns, found.st_size, found.st_ino
-            known = self._histories.get(actor_id)
-            if known is not None and known[0] == stamp:
-                return known[1]
-            history = read_history(path.parent)
-        self._histories[actor_id] = stamp, history
-        return history
-
     def check_consent(self, actor: Actor) -> None:
-        """Raise NoConsent unless the consent to a version allows it to be served now, and the version still exists.
-
-        It reads no file that has not changed since the last call, so a session can call it for every frame. Raises
-        ActorUnusable for a damaged history.
-        """
-        where = f"actor {actor.id!r} version {actor.version}"
-        self._check_not_revoked(actor.id, actor.version, actor.consent)
-        if not _is_there(actor.folder / METADATA_FILE):
-            raise NoConsent("deleted", f"{where} was deleted")
-        consent = actor.consent
-        if consent.has_ended(self._now()):
-            raise NoConsent(
-                "expired", f"the consent to {where} ended on {consent.until}; a new version needs a new consent"
-            )
-        if not consent.is_stated and self._stated_except is not None and actor.id not in self._stated_except:
-            raise NoConsent(
-                "not_stated",
-                f"the consent to {where} is not stated, and other machines can reach this server: train the actor with "
-                "--consent, or name it in ORCHESTRATOR_ALLOWED_WITHOUT_CONSENT",
-            )
-
-    def _check_not_revoked(self, actor_id: str, version: int, consent: ConsentRecord | None = None) -> None:
-        history, where = self.history(actor_id), f"actor {actor_id!r} version {version}"
-        deletion = history.deletion(version)
-        if deletion is not None:  # its files are still there, or were copied back
-            raise NoConsent("deleted", f"{where} was {deletion.text}")
-        revocation = history.revocation(version, consent)
-        if revocation is None:
-            return
-        later = ""
-        if version not in revocation.versions:
-            on = revocation.at.astimezone(UTC).date()
-            later = f", and this version's consent is not one that was given on {on} or later"
-        raise NoConsent("revoked", f"the consent to {where} was {revocation.text}{later}")
+        """Raise NoConsent unless the consent to a version allows it to be served now; see `Consents.check`."""
+        self.consents.check(actor)
 
     def check_new_consent(self, actor_id: str, consent: ConsentRecord) -> None:
-        """Raise NoConsent if a new version with this consent would not be served. Raises ActorUnusable, BadInput."""
-        revocation = self.history(checked_actor_id(actor_id)).refusal(consent)
-        if revocation is not None:
-            on = revocation.at.astimezone(UTC).date()
-            raise NoConsent(
-                "revoked",
-                f"the consent to actor {actor_id!r} was {revocation.text}; a new version needs a new consent, given on "
-                f"{on} or later: --consent-on DATE, or given_on in a file for --consent",
-            )
-        if consent.has_ended(self._now()):
-            raise NoConsent(
-                "expired", f"the consent to actor {actor_id!r} ended on {consent.until}: it needs a new one"
-            )
+        """Raise NoConsent if a new version with this consent would not be served; see `Consents.check_new`."""
+        self.consents.check_new(checked_actor_id(actor_id), consent)
 
     def revoke(self, actor_id: str, version: int = 0, *, reason: str, by: str = "") -> ConsentEvent:
         """Revoke the consent to one version, or with 0 to the actor: to all its versions, and to later ones with it.
@@ -288,22 +206,17 @@ class ActorStore:
         BadInput for an invalid actor id, ActorNotFound, ActorUnusable for damaged files of the actor, and OSError.
         """
         versions = self._known_versions(actor_id)
-        home = self.root / actor_id
         if version:
             self._check_known(actor_id, version, versions)
-        revoked = (version,) if version else tuple(versions)
-        event = ConsentEvent(
-            kind=ConsentEventKind.REVOKED,
-            at=self._now(),
-            versions=revoked,
-            consents=tuple(sorted({agreement(consent) for consent in self._consents(actor_id, revoked)})),
-            whole_actor=version == 0,
-            by=by,
-            reason=reason,
+        consents = []
+        for revoked in [version] if version else versions:
+            with suppress(ActorUnusable):  # a damaged version is revoked as well
+                consents.append(self.read(actor_id, revoked).consent)
+        event = self.consents.revoke(
+            actor_id, [version] if version else versions, consents, whole_actor=not version, reason=reason, by=by
         )
-        append_event(home, event)
         if version == 0:
-            write_served(home, None)  # all that it names is revoked; a later version is served again
+            write_served(self.root / actor_id, None)  # all that it names is revoked; a later version is served again
         return event
 
     def delete(self, actor_id: str, version: int = 0, *, by: str = "", footage: bool = False) -> tuple[int, ...]:
@@ -320,26 +233,16 @@ class ActorStore:
         home = self.root / actor_id
         if version:
             self._check_known(actor_id, version, versions)
-        deleted = (version,) if version else tuple(versions)
-        event = ConsentEvent(kind=ConsentEventKind.DELETED, at=self._now(), versions=deleted, by=by, footage=footage)
-        append_event(home, event)
-        if set(deleted) == set(versions):
-            entries = [entry for entry in home.iterdir() if entry.name != HISTORY_FILE]
-        else:
-            entries = [home / str(one) for one in deleted]
-            if (home / SERVING_FILE).exists():
-                write_served(home, self._served(actor_id, versions))  # it must not name what is gone
-        grave = self.root / f".{uuid.uuid4().hex}{_REMOVED}"
-        grave.mkdir()
-        for entry in entries:
-            entry.rename(grave / entry.name)
-        self.finish_removals()
-        return deleted
-
-    def _consents(self, actor_id: str, versions: Collection[int]) -> Iterator[ConsentRecord]:
-        for version in versions:
-            with suppress(ActorUnusable):  # a damaged version is revoked as well
-                yield self.read(actor_id, version).consent
+        deleted = [version] if version else versions
+        self.consents.delete(actor_id, deleted, by=by, footage=footage)
+        entries = [home / str(one) for one in deleted]
+        if deleted == versions:  # what a killed publisher left goes first: without versions, no command finds the actor
+            others = [entry for entry in home.iterdir() if entry.name != HISTORY_FILE and entry not in entries]
+            entries = [*others, *entries]
+        elif (home / SERVING_FILE).exists():
+            write_served(home, self._served(actor_id, versions))  # it must not name what is gone
+        self._removals.bury(entries)
+        return tuple(deleted)
 
     def serve(self, actor_id: str, served: Served | None) -> None:
         """Set which versions new sessions get; None for the newest, including later ones.
@@ -362,7 +265,7 @@ class ActorStore:
         not, the versions served before stay, until one is published that is good enough.
         """
         home = self.root / checked_actor_id(actor.id)
-        self.check_new_consent(actor.id, actor.consent)
+        self.consents.check_new(actor.id, actor.consent)
         home.mkdir(parents=True, exist_ok=True)
         if not serve:
             self._keep_served(home)  # before the new version exists, so that no session gets it
@@ -375,7 +278,7 @@ class ActorStore:
                 what = f"expected an animated WebP of at most {MOST_PREVIEW_BYTES} bytes"
                 raise ActorUnusable(f"actor {actor.id!r} cannot be published: {PREVIEW_FILE}: {what}")
             while True:
-                last_known = max(self._last_removed(actor.id), self.history(actor.id).last_version)
+                last_known = max(self._removals.last_version(actor.id), self.consents.history(actor.id).last_version)
                 version = max([last_known, *self._versions_in(home)]) + 1
                 published = replace(actor, version=version, folder=home / str(version))
                 (partial / METADATA_FILE).write_text(actor_text(published), encoding="utf-8")
@@ -385,7 +288,7 @@ class ActorStore:
                     if not published.folder.exists():
                         raise
                     continue  # another publisher took this number: try the next one
-                self._record(published)
+                self.consents.record(published)
                 if serve:
                     self._take_over(home, version)
                 return published
@@ -401,46 +304,15 @@ class ActorStore:
         Raises BadInput for an invalid actor id, and OSError if files stay; `finish_removals` deletes them later.
         """
         home = self.root / checked_actor_id(actor_id)
-        last = max(self._versions_in(home), default=0) if home.is_dir() else 0
-        if last > self._last_removed(actor_id):
-            memory = self._memory_of(actor_id)
-            memory.parent.mkdir(exist_ok=True)
-            with written_whole(memory) as partial:
-                partial.write_text(str(last))
-        with suppress(FileNotFoundError):
-            home.rename(self.root / f".{uuid.uuid4().hex}{_REMOVED}")
-        self.finish_removals()
-
-    def _record(self, published: Actor) -> None:
-        consent = published.consent
-        if not consent.is_stated:
-            return
-        event = ConsentEvent(
-            kind=ConsentEventKind.RECORDED,
-            at=self._now(),
-            versions=(published.version,),
-            consents=(agreement(consent),),
-            by=consent.recorded_by,
-        )
-        append_event(self.root / published.id, event)
-
-    def _last_removed(self, actor_id: str) -> int:
-        """The last version that a removed actor of this id had; 0 if there was none."""
-        try:
-            return int(self._memory_of(actor_id).read_text())
-        except (OSError, ValueError):
-            return 0
-
-    def _memory_of(self, actor_id: str) -> Path:
-        # A hash, because an id may be the name of the person who withdrew.
-        return self.root / _LAST_REMOVED / hashlib.sha256(actor_id.encode()).hexdigest()[:32]
+        if home.is_dir():
+            with suppress(ActorUnusable):  # a damaged history does not keep an actor
+                self._removals.remember(actor_id, self.consents.history(actor_id).last_version)
+            self._removals.remember(actor_id, max(self._versions_in(home), default=0))
+        self._removals.bury([home])
 
     def finish_removals(self) -> bool:
-        """Delete what is left of removed actors, such as after a kill; return whether there was any. Raises OSError."""
-        left = list(self.root.glob(f".*{_REMOVED}"))
-        for folder in left:
-            shutil.rmtree(folder)
-        return bool(left)
+        """Delete what is left of removals, such as after a kill; return whether there was any. Raises OSError."""
+        return self._removals.finish()
 
     def _keep_served(self, home: Path) -> None:
         if not (home / SERVING_FILE).exists():
@@ -474,7 +346,7 @@ class ActorStore:
     def _numbers_in(home: Path) -> list[str]:
         """Return the names of folders that may hold a version. Raises ActorUnusable if `home` cannot be read."""
         names = _names_in(home, f"actor {home.name!r}: its folder")
-        return sorted(name for name in names if is_number(name) and _is_there(home / name / METADATA_FILE))
+        return sorted(name for name in names if is_number(name) and is_there(home / name / METADATA_FILE))
 
     @classmethod
     def _versions_in(cls, home: Path) -> list[int]:
@@ -506,14 +378,3 @@ def _names_in(folder: Path, what: str) -> list[str]:
     with unusable(what), suppress(FileNotFoundError, NotADirectoryError):
         return [entry.name for entry in folder.iterdir()]
     return []
-
-
-def _is_there(path: Path) -> bool:
-    """Whether `path` exists, or cannot be checked because of an error."""
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True

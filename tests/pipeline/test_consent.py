@@ -14,9 +14,9 @@ from dance.v1 import transfer_pb2
 from client.commands import consent
 from client.connection.session import DanceClient
 from client.connection.types import TransferOptions
-from client.errors import CommandError, ServerError
+from client.errors import ServerError
 from serving.actors.consent import ConsentRecord
-from serving.errors import ActorNotFound
+from serving.errors import ActorNotFound, BadInput
 from serving.observability import metrics
 from tests.pipeline.chain import Dancing, Stack, configured, dance, pose_frame, publish_actor, stack_of
 from tests.pipeline.fake_stages import person
@@ -31,7 +31,7 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
     publish_actor(tmp_path, "ben", consent=ConsentRecord())
     async with stack_of(tmp_path, host="0.0.0.0", insecure=True) as running:
         clock = Clock()
-        running.service._shared.actors._now = clock
+        running.service._shared.actors.consents.now = clock
         running.clock = clock  # type: ignore[attr-defined]
         yield running
 
@@ -159,7 +159,7 @@ async def test_lists_say_whose_consent_does_not_hold(stack: Stack):
 
 async def test_revoking_what_does_not_exist_is_an_error(stack: Stack):
     """And a reason is needed."""
-    with pytest.raises(CommandError, match="--reason cannot be blank"):
+    with pytest.raises(BadInput, match="--reason: cannot be blank"):
         consent.revoke("anna", reason=" ", actors=stack.actors_root)
     with pytest.raises(ActorNotFound, match="there is no actor 'cara'"):
         consent.revoke("cara", reason="she asked", actors=stack.actors_root)
