@@ -105,8 +105,13 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
             unready_after_seconds=settings.unready_after_seconds,
             now_s=asyncio.get_running_loop().time,
         )
+
+        async def trouble() -> str:
+            await self._shared.wardrobes.drop_without_consent(self._shared.actors.check_consent)
+            return await stages.trouble()
+
         await self._shared.connections.connect(within_seconds=settings.watch_seconds)
-        await follow(health, stages.trouble, every_seconds=settings.watch_seconds)
+        await follow(health, trouble, every_seconds=settings.watch_seconds)
 
     async def close(self) -> None:
         """Close all connections and stop all threads."""

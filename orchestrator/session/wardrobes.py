@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from motion.frame import FrameSize
 from motion.wardrobe.pieces import Wardrobe
 from serving.actors.store import Actor
+from serving.errors import ActorUnusable, NoConsent
 from serving.observability import metrics
 
 _Version = tuple[str, int, FrameSize | None]
@@ -25,6 +27,7 @@ class _Loaded(NamedTuple):
 class _Shelf:
     """One version's wardrobe, for pictures of one size. users: how many sessions draw from it, or wait for it."""
 
+    actor: Actor
     loading: asyncio.Future[_Loaded]
     users: int = 0
 
@@ -65,7 +68,7 @@ class Wardrobes:
         if shelf is None:
             loading = asyncio.get_running_loop().run_in_executor(self._threads, _load, actor, size)
             loading.add_done_callback(lambda _: self._tidy())
-            shelf = self._shelves[version] = _Shelf(loading)
+            shelf = self._shelves[version] = _Shelf(actor, loading)
         shelf.users += 1
         try:
             # A session that is cancelled must not cancel the loading for the others.
@@ -86,6 +89,25 @@ class Wardrobes:
         shelf.users -= 1
         self._shelves[version] = shelf  # as the most recently used
         self._tidy()
+
+    async def drop_without_consent(self, check: Callable[[Actor], None]) -> None:
+        """Drop those that no session uses and whose actor may no longer be danced.
+
+        check: raises NoConsent for such an actor; called in the threads. Other errors of the actor change nothing.
+        """
+        loop = asyncio.get_running_loop()
+        for version in self._idle():
+            shelf = self._shelves.get(version)
+            if shelf is None:
+                continue
+            try:
+                await loop.run_in_executor(self._threads, check, shelf.actor)
+            except NoConsent:
+                if version in self._idle():
+                    del self._shelves[version]
+            except ActorUnusable:
+                pass  # sessions are refused, and say why
+        self._measure()
 
     def _tidy(self) -> None:
         """Drop what no session uses: unreadable wardrobes, and the least recently used ones beyond the limit."""

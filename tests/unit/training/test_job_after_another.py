@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from serving.actors.store import FACE_FILE, GENERATOR_FILE, ActorStore
-from serving.errors import BadInput
+from serving.errors import BadInput, NoConsent
+from serving.process.exit_codes import EXIT_FINAL, exit_code_of
 from training import preset_setup
 from training.data.footage import Footage
 from training.evaluation.held_out_frames import HeldOut
@@ -198,3 +199,16 @@ def test_a_training_goes_on_with_the_padding_it_began_with(settings):
         assert tuned.generator.padding == "reflection"
     fresh = train_actor(replace(today, actor="fresh"))
     assert fresh.generator.padding == "zeros"
+
+
+def test_a_revoked_consent_is_not_trained_with_again(settings):
+    """The training fails before it begins, for good; a consent that was given afterwards is fine."""
+    store = ActorStore(settings.store_root)
+    train_actor(settings)
+    store.revoke("bar", reason="she asked")
+    with pytest.raises(NoConsent, match="she asked; a new version needs a new consent") as refused:
+        train_actor(settings)
+    assert exit_code_of(refused.value) == EXIT_FINAL
+    today = store.consents.now().date().isoformat()
+    anew = train_actor(replace(settings, consent="agreed again", consent_on=today))
+    assert (anew.version, store.load("bar").version) == (2, 2)

@@ -39,8 +39,10 @@ class TransferServiceServicer(object):
     def Transfer(self, request_iterator, context):
         """Transfer answers every frame once, in the order sent, and ends when the requests end. INVALID_ARGUMENT: the config
         or a frame breaks the contract; BadRequest names the field; do not retry. NOT_FOUND: the actor does not exist.
-        FAILED_PRECONDITION: the actor's label map or wardrobe has another version. UNIMPLEMENTED: this server does not
-        support a field.
+        FAILED_PRECONDITION: the actor's label map or wardrobe has another version, or the consent of its person does not
+        hold; then the details have a PreconditionFailure with a violation of type "CONSENT", whose subject is "not_stated",
+        "expired", "revoked" or "deleted". The consent may end during a session: earlier frames are answered.
+        UNIMPLEMENTED: this server does not support a field.
         UNAVAILABLE: a stage failed; the message names the stage and the frame. DEADLINE_EXCEEDED: a stage or the client
         was silent for longer than allowed. RESOURCE_EXHAUSTED: the server is full; RetryInfo has the time until a retry.
         """

@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.session.wardrobes import Wardrobes
 from serving.actors.store import Actor
-from serving.errors import ActorUnusable
+from serving.errors import ActorUnusable, NoConsent
 from serving.observability import metrics
 
 BYTES = 100
@@ -162,3 +162,23 @@ async def test_a_reading_that_outlives_its_sessions_is_tidied_up(shelf: Shelf, t
     await asyncio.wait([reading])
     assert not wardrobes._shelves
     assert held_bytes() == 0
+
+
+async def test_an_idle_wardrobe_is_dropped_when_the_consent_ends(shelf: Shelf, threads: ThreadPoolExecutor):
+    """One that a session uses stays until that session ends, which is at its next frame."""
+    wardrobes = Wardrobes(threads, idle_bytes=10 * BYTES)
+    anna, ben, cara = (shelf.actor(name) for name in ("anna", "ben", "cara"))
+    for actor in (anna, ben, cara):
+        await wardrobes.borrow(actor)
+    wardrobes.give_back(anna)
+    wardrobes.give_back(ben)
+
+    def check(actor: Actor) -> None:
+        if actor.id != "ben":
+            raise NoConsent("revoked", "she asked")
+
+    await wardrobes.drop_without_consent(check)
+    assert held_bytes() == 2 * BYTES
+    wardrobes.give_back(cara)
+    await wardrobes.drop_without_consent(check)
+    assert held_bytes() == BYTES
