@@ -35,7 +35,7 @@ class OrchestratorSettings(ServerSettings):
     actors_root: Path = Path("actors")
     """The folder of actors; the face service and the agent must read the same one."""
     allowed_without_consent: str = ""
-    """Ids of actors, separated by commas, that are served although their consent is not stated. On loopback, all are."""
+    """Ids of actors, separated by commas, that are served although no consent is stated. On loopback, all are."""
 
     stage_ca: Path | None = None
     """PEM file of the CA that signs the stages' certificates; the stages are then called with TLS. None: plaintext."""

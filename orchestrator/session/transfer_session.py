@@ -288,7 +288,11 @@ class Session:
 
     async def _ensure_actor(self) -> str:
         assert self._actor is not None
-        return await ensure_actor(self._shared.connections.agent, self._actor, self._shared.settings.actor_seconds)
+        try:
+            return await ensure_actor(self._shared.connections.agent, self._actor, self._shared.settings.actor_seconds)
+        except DanceError:
+            await self._check_consent()  # the agent has noticed first: the client gets our status instead
+            raise
 
     async def _loaded_actor(self) -> str:
         """Call `_ensure_actor` with retries, as for any other stage."""

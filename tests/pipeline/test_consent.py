@@ -121,6 +121,20 @@ async def test_frames_that_were_taken_before_the_revocation_are_answered(stack: 
     assert "enough" in str(failure.details())
 
 
+async def test_the_agent_may_notice_a_revocation_first(stack: Stack):
+    """The client gets the orchestrator's status then too, also for a session that was just beginning."""
+    stack.agent.gates.hold(0)
+    dancing = Dancing(stack.stub)
+    await dancing.send(configured("anna"))
+    await stack.agent.gates.begun(0)
+    consent.revoke("anna", reason="enough", by="jo", actors=stack.actors_root)
+    stack.agent.refusal = grpc.StatusCode.FAILED_PRECONDITION, "the agent's own words"
+    stack.agent.gates.release()
+    answers, failure = await dancing.failure()
+    assert answers == []
+    assert str(failure.details()).startswith("the consent to actor 'anna' version 1 was revoked on ")
+
+
 async def test_a_consent_ends_while_a_session_runs(stack: Stack):
     """The last frame of its last day is drawn, the first one of the next day is not."""
     before = _refused("expired")

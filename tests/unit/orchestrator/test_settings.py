@@ -38,6 +38,7 @@ def test_settings_come_from_the_environment() -> None:
         ("IDLE_SECONDS", "nan"),
         ("MAX_SESSIONS_PER_CLIENT", "0"),
         ("TRITON_ADDRESS", ""),
+        ("ALLOWED_WITHOUT_CONSENT", "anna, ../ben"),
         ("STAGE_KEY", "key.pem"),
         ("STAGE_CERTIFICATE", "certificate.pem"),
         ("JWT_KEYS_FILE", "keys.json"),
@@ -66,3 +67,12 @@ def test_stages_elsewhere_are_not_called_in_plaintext_by_accident(name: str) -> 
 def test_what_never_leaves_the_machine_may_be_plaintext(address: str) -> None:
     """Loopback and Unix sockets need no TLS."""
     from_environment(OrchestratorSettings, "ORCHESTRATOR_", {"ORCHESTRATOR_POSE_ADDRESS": address})
+
+
+def test_consents_must_be_stated_where_other_machines_call() -> None:
+    """On loopback none has to be; elsewhere single actors may be named."""
+    assert OrchestratorSettings().stated_except() is None
+    elsewhere = {"host": "0.0.0.0", "insecure": True}
+    assert OrchestratorSettings(**elsewhere).stated_except() == frozenset()
+    named = OrchestratorSettings(**elsewhere, allowed_without_consent=" anna,ben, ")
+    assert named.stated_except() == {"anna", "ben"}
