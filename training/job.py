@@ -24,6 +24,9 @@ from typing import Any, Final
 import torch
 from torch import nn
 
+from provenance.credentials.actor_pictures import ActorPictures
+from provenance.credentials.signing import ContentCredentials
+from provenance.user_folder import own_identity
 from serving.actors.store import Actor, ActorStore
 from serving.errors import BadInput
 from training.checkpoints.identity import (
@@ -114,6 +117,11 @@ class _Job:
         )
         coarse = self.preset.generator.enhanced and not settings.start_from
         self.budgets = Budgets(self.preset, settings.minutes, settings.pictures, coarse)
+        self.pictures = ActorPictures(
+            ContentCredentials(own_identity(settings.certificate, settings.certificate_key)),
+            settings.actor,
+            consent_sha256=settings.consent_record.sha256(),
+        )
         self.vgg: nn.Module | None = None
         self._clock = PhaseClock()
         self._began = time.monotonic()
@@ -174,6 +182,7 @@ class _Job:
             prepared=prepared,
             references=references,
             held_out=held_out,
+            pictures=self.pictures,
             on_step=partial(self._report_count, "evaluating"),
             note=partial(self._note, "published"),
             began=self._began,
@@ -280,7 +289,7 @@ class _Job:
                 learner.warm_start(self._train_coarse(pairs, identity))
             self._start(learner, "body")
         resumed_at = trainer.seconds if trainer.continued else None
-        scores = HeldOutScores(self.folder, held_out, learner.pictures_seen, resumed_at)
+        scores = HeldOutScores(self.folder, self.pictures.write, held_out, learner.pictures_seen, resumed_at)
 
         def on_step(step: Step) -> None:
             self._report_step("body", step)

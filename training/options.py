@@ -32,6 +32,20 @@ WorkFolder = Annotated[
     Path, typer.Option("--work", help="Folder for prepared footage, and for what a stopped training needs to continue.")
 ]
 
+Certificate = Annotated[
+    Path | None,
+    typer.Option(
+        "--certificate",
+        metavar="PEM",
+        envvar="DANCE_CERTIFICATE",
+        help="The certificates that sign Content Credentials, yours first. Default: one that is made on first use.",
+    ),
+]
+CertificateKey = Annotated[
+    Path | None,
+    typer.Option("--certificate-key", metavar="PEM", envvar="DANCE_CERTIFICATE_KEY", help="Its private key."),
+]
+
 
 def _actor_option(actor: str) -> str:
     return checked_actor_id(actor, field="--actor")
@@ -150,6 +164,8 @@ class TrainOptions:
         int, typer.Option("--seed", help="Seed of the random choices; another seed makes another training.")
     ] = 0
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu"
+    certificate: Certificate = None
+    certificate_key: CertificateKey = None
     footage_anyway: Annotated[
         bool, typer.Option("--anyway", help="Train even on footage that is not worth training on.")
     ] = False

@@ -16,8 +16,11 @@ from client.terminal.display import Display
 from client.terminal.output_files import refuse_existing
 from client.terminal.signals import run
 from client.transfer.moving_preview import danced_preview
-from serving.actors.preview import write_preview
+from provenance.credentials.actor_pictures import ActorPictures
+from provenance.credentials.signing import ContentCredentials
+from provenance.user_folder import own_identity
 from serving.actors.store import ActorStore
+from training.options import Certificate, CertificateKey
 from video.opening import is_endless
 
 
@@ -27,6 +30,8 @@ def preview(
     version: Annotated[int, typer.Option(min=0, help="Default: the version that is served.")] = 0,
     start: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Where in CLIP the preview begins.")] = 0.0,
     actors: ActorsFolder = DEFAULT_ACTORS,
+    certificate: Certificate = None,
+    certificate_key: CertificateKey = None,
     force: Force = False,
     logs: Logs = None,
 ) -> None:
@@ -43,6 +48,8 @@ def preview(
         display.note(remark)
     actor = ActorStore(actors).load(name, version)
     refuse_existing([actor.preview_path], force=force, sources=[clip])
+    credentials = ContentCredentials(own_identity(certificate, certificate_key))
+    pictures = ActorPictures(credentials, actor.id, actor_version=actor.version, consent_sha256=actor.consent.sha256())
     danced = run(
         lambda _: with_server(
             None,
@@ -54,7 +61,7 @@ def preview(
         )
     )
     try:
-        write_preview(actor.preview_path, danced.pictures, danced.frames_per_second)
+        pictures.write_preview(actor.preview_path, danced.pictures, danced.frames_per_second)
     except OSError as error:
         raise CommandError(f"{actor.preview_path} cannot be written: {error.strerror or error}") from error
     size = f"{len(danced.pictures)} frames, {actor.preview_path.stat().st_size / 1000:.0f} kB"

@@ -36,7 +36,7 @@ class Where(Enum):
     KUBERNETES = "kubernetes"
 
 
-_ONLY_HERE: Final = ("store_root", "work_root", "device")
+_ONLY_HERE: Final = ("store_root", "work_root", "device", "certificate", "certificate_key")
 _ONLY_ON_A_CLUSTER: Final = (*option_hints(ClusterTraining), *option_hints(ClusterAccess))
 
 

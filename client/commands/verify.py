@@ -17,9 +17,9 @@ from client.errors import CommandError
 from client.local_stack.actors_folder import actors_here
 from client.terminal.display import Display
 from client.terminal.signals import run
-from client.terminal.user_folder import own_server_key_ids
 from client.verification.consent import CheckedConsent, Permission, checked_consent
 from client.verification.words import described
+from provenance.user_folder import own_server_key_ids
 from provenance.verification import Mark, Verification, verify
 from serving.actors.consent import Use
 from serving.process.option_groups import option_groups

@@ -15,7 +15,7 @@ from client.errors import ServerError, StackFailed
 from client.local_stack.stack import LocalStack, local_stack
 from client.terminal.display import Display
 from client.terminal.output_files import check_writable
-from client.terminal.user_folder import own_server_key
+from provenance.user_folder import own_server_key
 
 Result = TypeVar("Result")
 

@@ -26,11 +26,22 @@ from client.training.train import training_extra
 from client.transfer.body_pass import fit
 from client.transfer.look_ahead import look_ahead_for
 from motion.frame import Picture
+from provenance.credentials.actor_pictures import ActorPictures
+from provenance.credentials.signing import ContentCredentials
+from provenance.user_folder import own_identity
 from serving.actors.actor_id import checked_actor_id
 from serving.actors.store import Actor, ActorStore
 from serving.pictures.codec import decode_picture
 from serving.process.atomic_files import folder_written_whole
-from training.options import DEFAULT_ACTORS, DEFAULT_WORK, ActorsFolder, FootageRequest, WorkFolder
+from training.options import (
+    DEFAULT_ACTORS,
+    DEFAULT_WORK,
+    ActorsFolder,
+    Certificate,
+    CertificateKey,
+    FootageRequest,
+    WorkFolder,
+)
 from video.reader import VideoReader
 
 if TYPE_CHECKING:
@@ -69,6 +80,8 @@ class EvaluateRequest:
     force: Annotated[bool, typer.Option("--force", help="Overwrite an earlier evaluation in that folder.")] = False
     actors_root: ActorsFolder = DEFAULT_ACTORS
     work_root: WorkFolder = DEFAULT_WORK
+    certificate: Certificate = None
+    certificate_key: CertificateKey = None
 
     @property
     def names(self) -> list[str]:
@@ -102,6 +115,8 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
     check_writable(out, is_folder=True)
     for name in request.names:
         refuse_existing(evaluation_paths(out, name), force=request.force, sources=inputs)
+    credentials = ContentCredentials(own_identity(request.certificate, request.certificate_key))
+    pictures = ActorPictures(credentials, actor.id, actor_version=actor.version, consent_sha256=actor.consent.sha256())
     lpips, reason = open_lpips(request.lpips_weights)
     transferred = None
     if request.source is not None:
@@ -112,6 +127,7 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
                 None,
                 display,
                 lambda found: _transferred(request, actor, found, display),
+                {"ORCHESTRATOR_WATERMARK": "false"},  # what the network draws is measured
                 load_at_start=actor.id,
             )
         )
@@ -132,7 +148,7 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
         try:
             with folder_written_whole(out) as folder:
                 for name, evaluation in evaluations:
-                    write_evaluation(evaluation, folder, name)
+                    write_evaluation(evaluation, folder, name, pictures.write)
         except OSError as error:
             raise CommandError(f"{out} cannot be written: {error.strerror or error}") from error
     return [path for name, _ in evaluations for path in evaluation_paths(out, name)]

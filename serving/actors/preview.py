@@ -6,7 +6,7 @@ preview that is damaged, too large or no animation counts as missing; the versio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -38,17 +38,24 @@ def shown_every(frame_rate_hz: float) -> int:
     return max(1, round(frame_rate_hz / _FRAMES_PER_SECOND))
 
 
-def write_preview(path: Path, pictures: Sequence[Picture], frames_per_second: float) -> None:
+def write_preview(
+    path: Path,
+    pictures: Sequence[Picture],
+    frames_per_second: float,
+    *,
+    finished: Callable[[Picture], Picture] = lambda picture: picture,
+) -> None:
     """Write a preview that repeats forever.
 
     pictures: `[H, W, 3]` uint8 RGB each, at least two of one size; they are shrunk to a longer side of at most 256.
+    finished: changes each picture after that, for a watermark.
     Raises OSError, and ValueError for fewer pictures.
     """
     if len(pictures) < 2:
         raise ValueError(f"a moving preview needs at least two pictures, got {len(pictures)}")
     for longer_side_px, quality in _SMALLER_AND_SMALLER:
         moving = cv2.Animation()
-        moving.frames = [shrunk(picture, longer_side_px)[..., ::-1].copy() for picture in pictures]
+        moving.frames = [finished(shrunk(picture, longer_side_px))[..., ::-1].copy() for picture in pictures]
         moving.durations = [round(1000 / frames_per_second)] * len(pictures)
         with written_whole(path) as partial:
             if not cv2.imwriteanimation(str(partial), moving, [cv2.IMWRITE_WEBP_QUALITY, quality]):

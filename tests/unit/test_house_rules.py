@@ -17,7 +17,7 @@ ALLOWED = {
     "provenance": {"motion", "serving", "video"},
     "orchestrator": {"motion", "provenance", "serving"},
     "training": {
-        "motion", "serving", "video",
+        "motion", "provenance", "serving", "video",
         "services.generator.network", "services.face.network",
         "services.pose.estimator", "services.pose.backends",
     },

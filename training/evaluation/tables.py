@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 
 from motion.frame import Picture
-from serving.process.atomic_files import write_picture, written_whole
+from serving.process.atomic_files import written_whole
 from training.evaluation.held_out_frames import preview_sheet
 from training.evaluation.keypoints import FEW_JOINTS, PARTS, PartScore
 from training.evaluation.metrics import SSIM_SETTINGS
@@ -127,8 +127,13 @@ def evaluation_paths(folder: Path, name: str) -> list[Path]:
     return [folder / f"{name}{ending}" for ending in (".csv", ".md", ".json", "-plots.png", "-pictures.png")]
 
 
-def write_evaluation(evaluation: Evaluation, folder: Path, name: str) -> list[Path]:
-    """Write NAME.csv, .md, .json, -plots.png and -pictures.png; returns their paths. Raises OSError."""
+def write_evaluation(
+    evaluation: Evaluation, folder: Path, name: str, write: Callable[[Path, Picture], None]
+) -> list[Path]:
+    """Write NAME.csv, .md, .json, -plots.png and -pictures.png; returns their paths. Raises OSError.
+
+    write: writes a picture that shows the actor.
+    """
     tables = tables_of(evaluation)
     paths = evaluation_paths(folder, name)
     with written_whole(paths[0]) as partial, partial.open("w", newline="") as file:
@@ -150,7 +155,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path, name: str) -> list[Pa
         }
         partial.write_text(json.dumps(facts, indent=2) + "\n")
     _write_plots(evaluation, paths[3])
-    write_picture(paths[4], _pictures(evaluation))
+    write(paths[4], _pictures(evaluation))
     return paths
 
 

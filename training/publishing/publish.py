@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.wardrobe.storage import write_wardrobe
+from provenance.credentials.actor_pictures import ActorPictures
 from services.face.network import ServedFace
 from services.generator.network import Generator, ServedGenerator
 from serving.actors.consent import ConsentRecord
-from serving.actors.preview import shown_every, write_preview
+from serving.actors.preview import shown_every
 from serving.actors.rollout import gated
 from serving.actors.store import (
     CROP_PLATE_FILE,
@@ -66,6 +67,7 @@ def publish(
     store: ActorStore,
     trained: Trained,
     folder: Path,
+    pictures: ActorPictures,
     on_step: Callable[[int, int], None],
     note: Callable[[str], None],
     *,
@@ -76,12 +78,12 @@ def publish(
 
     The new version is served if it passes the quality gate (its scores say so under "gate"), or with `serve_anyway`.
     nothing_new: no step was taken now, so if this very training was published before, that version is returned.
-    on_step: called with the steps done and their number. note: called with what the user should know.
-    Raises ExportBroken, DiskFull.
+    pictures: writes those that show the actor. on_step: called with the steps done and their number. note: called with
+    what the user should know. Raises ExportBroken, DiskFull, CannotSign.
     """
     before = _published_before(store, trained) if nothing_new else None
     if before is None:
-        published = _evaluated_and_published(store, trained, folder, on_step, serve_anyway)
+        published = _evaluated_and_published(store, trained, folder, pictures, on_step, serve_anyway)
         _note_gate(store, published, note, serve_anyway)
         return published
     keep_published(store, before, note, serve_anyway=serve_anyway)
@@ -143,7 +145,12 @@ def _published_before(store: ActorStore, trained: Trained) -> Actor | None:
 
 
 def _evaluated_and_published(
-    store: ActorStore, trained: Trained, folder: Path, on_step: Callable[[int, int], None], serve_anyway: bool
+    store: ActorStore,
+    trained: Trained,
+    folder: Path,
+    pictures: ActorPictures,
+    on_step: Callable[[int, int], None],
+    serve_anyway: bool,
 ) -> Actor:
     preset, prepared, held_out = trained.preset, trained.prepared, trained.held_out
     plate = prepared.crop_plate if preset.generator.plate else None
@@ -197,13 +204,13 @@ def _evaluated_and_published(
     if len(shown) > 1:
         files[PREVIEW_FILE] = folder / PREVIEW_FILE
         rate = prepared.frame_rate_hz / shown_every(prepared.frame_rate_hz)
-        write_preview(
+        pictures.write_preview(
             files[PREVIEW_FILE], held_out.acted(shown, draw.run, None if refine is None else refine.run), rate
         )
     on_step(8, STEPS)
     with written_whole(folder / "evaluation.json") as partial:
         partial.write_text(json.dumps(scores, indent=2) + "\n")
-    write_picture(folder / "preview.png", held_out.preview("as published", runs))
+    pictures.write(folder / "preview.png", held_out.preview("as published", runs))
     actor = Actor(
         id=trained.actor_id,
         version=0,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from provenance.credentials.actor_pictures import ActorPictures
 from services.generator.network import CopyGenerator, Generator
 from serving.actors.store import Actor, ActorStore
 from serving.errors import ActorUnusable
@@ -42,6 +43,7 @@ class Versions:
     prepared: PreparedFootage
     references: References | None
     held_out: HeldOut
+    pictures: ActorPictures
     on_step: Callable[[int, int], None]
     note: Callable[[str], None]
     began: float
@@ -119,6 +121,7 @@ class Versions:
             ActorStore(settings.store_root),
             trained,
             self.folder,
+            self.pictures,
             self.on_step,
             self.note,
             nothing_new=nothing_new,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from serving.process.atomic_files import write_picture, written_whole
+from motion.frame import Picture
+from serving.process.atomic_files import written_whole
 from training.evaluation.held_out_frames import HeldOut
 from training.evaluation.metrics import PictureScores
 from training.networks.recurrent_drawing import Draw
@@ -22,12 +24,21 @@ _COLUMNS: Final = (
 class HeldOutScores:
     """Scores the held-out frames now and then, and keeps `scores.csv`, `preview.png` and `preview/` in `folder`.
 
-    resumed_at: the seconds of training at which it was resumed; None for a new training, which is scored early.
+    write_picture: writes a picture that shows the actor. resumed_at: the seconds of training at which it was resumed;
+    None for a new training, which is scored early.
     keep_until: see `ScoreTable`.
     """
 
-    def __init__(self, folder: Path, held_out: HeldOut, keep_until: int, resumed_at: float | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        write_picture: Callable[[Path, Picture], None],
+        held_out: HeldOut,
+        keep_until: int,
+        resumed_at: float | None,
+    ) -> None:
         self._folder = folder
+        self._write_picture = write_picture
         self._held_out = held_out
         self._table = ScoreTable(folder / "scores.csv", keep_until)
         self._scored_at = -SCORE_EVERY_SECONDS / 2 if resumed_at is None else resumed_at
@@ -52,7 +63,7 @@ class HeldOutScores:
         caption = f"{seconds / 60:.1f} minutes, {pictures} pictures"
         sheet = self._held_out.preview(caption, runs)
         for name in (f"preview/{round(seconds):06d}s.png", "preview.png"):
-            write_picture(self._folder / name, sheet)
+            self._write_picture(self._folder / name, sheet)
         if curves is not None:
             curves.show(pictures, {"body_ssim": scores.body_ssim, "sharpness": scores.sharpness or 0.0}, sheet)
         sharp = "not measured" if scores.sharpness is None else f"{scores.sharpness:.2f}"

@@ -147,7 +147,7 @@ def test_missing_values_are_reported(actor, prepared, detector, tmp_path):
     text = markdown(evaluation, [likeness])
     assert "- LPIPS is not available: no weights" in text
     assert "| the actor |" in text
-    paths = write_evaluation(evaluation, tmp_path / "out", "held-out")
+    paths = write_evaluation(evaluation, tmp_path / "out", "held-out", write_picture)
     assert [path.name for path in paths] == [
         "held-out.csv", "held-out.md", "held-out.json", "held-out-plots.png", "held-out-pictures.png",
     ]  # fmt: skip
@@ -225,7 +225,7 @@ def test_poses_that_the_footage_lacks_have_a_table_and_pictures(actor, prepared,
         ("squat", "n/a"),
         ("all (found in 8 of 9, 10% of the joints missed, second heads in 0)", "0.050"),
     ]
-    paths = write_evaluation(evaluation, tmp_path / "out", "held-out")
+    paths = write_evaluation(evaluation, tmp_path / "out", "held-out", write_picture)
     assert json.loads(paths[2].read_text())["unseen_poses"]["each"]["arms up"] == 0.05
     assert cv2.imread(str(paths[4])).shape == (2 * 20 + 5 * 32, 8 * 32, 3)
 
