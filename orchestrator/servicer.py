@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Final, TypeVar
 
 import grpc.aio
@@ -29,7 +30,7 @@ from orchestrator.settings import OrchestratorSettings
 from orchestrator.stage_calls.connections import Connections
 from orchestrator.stage_calls.reachability import Reachability
 from orchestrator.stages.pose import PoseStage
-from provenance.watermark.server_key import ServerKey
+from provenance.watermark.server_key import ServerKey, known_key_ids
 from serving.actors.store import ActorStore
 from serving.errors import BadInput, DanceError, Draining
 from serving.observability import metrics
@@ -46,6 +47,7 @@ RequestT = TypeVar("RequestT", transfer_pb2.TransferRequest, transfer_pb2.FitBod
 _ANY_RATE_HZ: Final = 25.0
 
 _DISK_THREADS: Final = 2
+_WATERMARK_KEY_FILE: Final = "ORCHESTRATOR_WATERMARK_KEY_FILE"
 _REFUSED_WITHIN_SECONDS: Final = 0.09
 _PARTING_SECONDS = 1.0
 """How long a client has to half-close after `draining`."""
@@ -77,6 +79,7 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
             sealer=CheckpointSealer.from_file(settings.checkpoint_key_file, setting="ORCHESTRATOR_CHECKPOINT_KEY_FILE"),
             watermark_key=_watermark_key(settings),
         )
+        self._watermark_key_ids = _watermark_key_ids(settings)
         self._endings: set[Ending] = set()
         self._draining = False
         self._places = Places(most=settings.max_sessions, most_per_client=settings.max_sessions_per_client)
@@ -183,7 +186,7 @@ class TransferService(Service, transfer_pb2_grpc.TransferServiceServicer):
 
         def read() -> transfer_pb2.ListActorsResponse:
             found = self._shared.actors.listed(request.actor, request.actor_version)
-            return list_to_proto(found, previews=request.previews)
+            return list_to_proto(found, self._watermark_key_ids, previews=request.previews)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads.disk, read)
 
@@ -271,5 +274,14 @@ def _watermark_key(settings: OrchestratorSettings) -> ServerKey | None:
     if not settings.watermark:
         _log.warning("pictures get no watermark: ORCHESTRATOR_WATERMARK is false")
         return None
-    path = settings.watermark_key_file or settings.checkpoint_key_file
-    return ServerKey.from_file(path, setting="ORCHESTRATOR_WATERMARK_KEY_FILE")
+    return ServerKey.from_file(_watermark_key_file(settings), setting=_WATERMARK_KEY_FILE)
+
+
+def _watermark_key_ids(settings: OrchestratorSettings) -> list[int]:
+    """Return the ids of the present key and of former ones; none without a watermark or a key. Raises BadSettings."""
+    path = _watermark_key_file(settings) if settings.watermark else None
+    return [] if path is None else known_key_ids(path, setting=_WATERMARK_KEY_FILE)
+
+
+def _watermark_key_file(settings: OrchestratorSettings) -> Path | None:
+    return settings.watermark_key_file or settings.checkpoint_key_file

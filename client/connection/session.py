@@ -27,6 +27,7 @@ from client.connection.types import (
     BodyFit,
     PoseChoice,
     SentFrame,
+    ServerListing,
     TransferOptions,
 )
 from client.errors import ServerDraining, ServerError, server_errors
@@ -81,12 +82,17 @@ class DanceClient:
         actor, version: only the versions of this actor, only those with this number; "" and 0 for all. previews:
         request `ActorListing.preview`, which earlier servers do not have.
         """
+        return (await self.listing(actor, version, previews=previews)).actors
+
+    async def listing(self, actor: str = "", version: int = 0, *, previews: bool = False) -> ServerListing:
+        """Return the actors as `actors` does, and what else the server lists."""
         request = transfer_pb2.ListActorsRequest(actor=actor, actor_version=version, previews=previews)
         with server_errors(self.address):
             listed = await self._stub.ListActors(request, timeout=_CALL_SECONDS)
             found = [listing_from_proto(summary) for summary in listed.actors]
         # Earlier servers ignore the filters.
-        return [one for one in found if actor in ("", one.actor) and version in (0, one.version)]
+        actors = [one for one in found if actor in ("", one.actor) and version in (0, one.version)]
+        return ServerListing(actors, tuple(listed.watermark_key_ids))
 
     async def fit_body(self, frames: AsyncIterator[SentFrame], pose: PoseChoice = PoseChoice()) -> BodyFit:
         """Return the body stats of a whole clip.

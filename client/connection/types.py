@@ -90,6 +90,18 @@ class ActorListing:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerListing:
+    """What a server lists: its actors, sorted by id, newest version first.
+
+    watermark_key_ids: of its keys, the present one first; empty without one, without a watermark, and from earlier
+    servers.
+    """
+
+    actors: list[ActorListing]
+    watermark_key_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BodyFit:
     """The body stats of a whole clip, and the number of frames they are based on."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from dance.v1 import transfer_pb2
@@ -20,10 +20,14 @@ MOST_PREVIEWS_BYTES: Final = 8 * 2**20
 """Of one answer: half of the limit for a message, which leaves room for everything else."""
 
 
-def list_to_proto(found: Iterable[ListedVersion], *, previews: bool) -> transfer_pb2.ListActorsResponse:
+def list_to_proto(
+    found: Iterable[ListedVersion], watermark_key_ids: Sequence[int], *, previews: bool
+) -> transfer_pb2.ListActorsResponse:
     """Build the answer of ListActors. previews: with as many of the actors' previews as fit, served versions first."""
     listed = list(found)
-    response = transfer_pb2.ListActorsResponse(actors=[summary_to_proto(version) for version in listed])
+    response = transfer_pb2.ListActorsResponse(
+        actors=[summary_to_proto(version) for version in listed], watermark_key_ids=watermark_key_ids
+    )
     if previews:
         left_bytes = MOST_PREVIEWS_BYTES
         for index in sorted(range(len(listed)), key=lambda index: listed[index].served_percent == 0):

@@ -9,6 +9,7 @@ import pytest
 from dance.v1 import frame_pb2, transfer_pb2
 from prometheus_client import REGISTRY
 
+from client.connection.session import DanceClient
 from motion.frame import Picture
 from orchestrator.session.checkpoint import CheckpointSealer
 from orchestrator.session_config import PoseConfig, SessionConfig
@@ -141,12 +142,24 @@ async def test_the_servers_key_is_in_the_mark(stacks: tuple[Stack, Stack]) -> No
     assert accepted.watermark_key_id == mark_of(stack, answer).key_id == key_id(key)
 
 
+async def test_the_list_of_actors_names_the_servers_keys(stacks: tuple[Stack, Stack]) -> None:
+    """A client can tell the watermarks of this server from those of others, without a session."""
+    stack, _ = stacks
+    assert stack.settings.checkpoint_key_file is not None
+    keys = stack.settings.checkpoint_key_file.read_text().split()
+    async with DanceClient(stack.address) as client:
+        listing = await client.listing()
+    assert listing.watermark_key_ids == tuple(key_id(bytes.fromhex(key)) for key in keys)
+
+
 @pytest.mark.settings(watermark=False)
 async def test_only_the_servers_setting_leaves_the_watermark_out(stack: Stack) -> None:
     """Then `accepted` has no key id, the picture is the network's own, and the pictures are counted."""
     before = counted("none")
     accepted, (answer,) = await dance(stack.stub, configured("ben"), raw_frame(0))
     assert not accepted.HasField("watermark_key_id")
+    async with DanceClient(stack.address) as client:
+        assert (await client.listing()).watermark_key_ids == ()
     assert (pixels(answer) == ZERO + 1).all()
     assert counted("none") == before + 1
 

@@ -378,10 +378,12 @@ class ActorSummary(_message.Message):
     def __init__(self, actor: _Optional[str] = ..., actor_version: _Optional[int] = ..., stage_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., full_frame_size: _Optional[_Union[_normalize_pb2.FrameSize, _Mapping]] = ..., preset: _Optional[str] = ..., label_map_version: _Optional[int] = ..., unavailable: _Optional[str] = ..., body: _Optional[_Union[_normalize_pb2.BodyStats, _Mapping]] = ..., served_percent: _Optional[float] = ..., size_bytes: _Optional[int] = ..., wardrobe: _Optional[_Union[WardrobeSummary, _Mapping]] = ..., bare_warp: bool = ..., smaller_sizes: _Optional[_Iterable[_Union[_normalize_pb2.FrameSize, _Mapping]]] = ..., consent: _Optional[str] = ..., trained_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., scores: _Optional[_Iterable[_Union[ActorScore, _Mapping]]] = ..., has_preview: bool = ..., preview: _Optional[_Union[ActorPreview, _Mapping]] = ..., consent_summary: _Optional[_Union[ConsentSummary, _Mapping]] = ...) -> None: ...
 
 class ListActorsResponse(_message.Message):
-    __slots__ = ("actors",)
+    __slots__ = ("actors", "watermark_key_ids")
     ACTORS_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_KEY_IDS_FIELD_NUMBER: _ClassVar[int]
     actors: _containers.RepeatedCompositeFieldContainer[ActorSummary]
-    def __init__(self, actors: _Optional[_Iterable[_Union[ActorSummary, _Mapping]]] = ...) -> None: ...
+    watermark_key_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, actors: _Optional[_Iterable[_Union[ActorSummary, _Mapping]]] = ..., watermark_key_ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class FitBodyConfig(_message.Message):
     __slots__ = ("pose_backend", "dancer")

@@ -27,14 +27,14 @@ def store(tmp_path: Path) -> ActorStore:
 
 def shown(store: ActorStore, *, previews: bool = True) -> list[tuple[str, int, bool, bool]]:
     """Actor and version, whether it has a preview, and whether the answer contains it."""
-    response = list_to_proto(store.listed(), previews=previews)
+    response = list_to_proto(store.listed(), [], previews=previews)
     return [(one.actor, one.actor_version, one.has_preview, one.HasField("preview")) for one in response.actors]
 
 
 def test_previews_come_only_when_they_are_asked_for(store: ActorStore):
     """Each is the file's own bytes, with its kind."""
     assert {(has, sent) for *_, has, sent in shown(store, previews=False)} == {(True, False)}
-    (wise,) = list_to_proto(store.listed("wise"), previews=True).actors
+    (wise,) = list_to_proto(store.listed("wise"), [], previews=True).actors
     assert wise.preview.media_type == PREVIEW_MEDIA_TYPE
     assert wise.preview.data == store.load("wise").preview_path.read_bytes()
 
