@@ -1,11 +1,14 @@
-"""A task that runs while a context lasts."""
+"""A task that runs while a context lasts, and a thread that ends with the task that waits for it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from threading import Event
+from typing import Any, TypeVar
+
+ResultT = TypeVar("ResultT")
 
 
 @asynccontextmanager
@@ -23,3 +26,18 @@ async def in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIter
         await asyncio.wait({task})
     if not task.cancelled():
         task.result()
+
+
+async def in_stoppable_thread(work: Callable[[Event], ResultT]) -> ResultT:
+    """Run `work` in a thread. On cancellation, set its event, and wait until it has ended."""
+    stopped = Event()
+    running: asyncio.Future[Any] = asyncio.ensure_future(asyncio.to_thread(work, stopped))
+    try:
+        result: ResultT = await asyncio.shield(running)
+        return result
+    except asyncio.CancelledError:
+        stopped.set()
+        await asyncio.wait({running})
+        if not running.cancelled():
+            running.exception()  # it is expected, and asked for here only
+        raise

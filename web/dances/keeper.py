@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from grpc import StatusCode
 
@@ -19,7 +18,7 @@ from client.errors import NoBodyFound, ServerError, UnwritableVideo
 from provenance.credentials.signing import ContentCredentials
 from serving.errors import UnreadableVideo
 from serving.observability import logs
-from serving.process.background import in_background
+from serving.process.background import in_background, in_stoppable_thread
 from web.access.orchestrator import Orchestrator
 from web.access.refusals import Refused, consent_word
 from web.access.signing import gateway_credentials
@@ -283,18 +282,3 @@ async def _despite_full_server(dance: Dance, work: Callable[[], Awaitable[Result
             wait_seconds = error.retry_after_seconds or _FULL_WAIT_SECONDS
         dance.progress.stand_still("server_full")
         await asyncio.sleep(wait_seconds)
-
-
-async def in_stoppable_thread(work: Callable[[Event], ResultT]) -> ResultT:
-    """Run `work` in a thread. On cancellation, set its event, and wait until it has ended."""
-    stopped = Event()
-    running: asyncio.Future[Any] = asyncio.ensure_future(asyncio.to_thread(work, stopped))
-    try:
-        result: ResultT = await asyncio.shield(running)
-        return result
-    except asyncio.CancelledError:
-        stopped.set()
-        await asyncio.wait({running})
-        if not running.cancelled():
-            running.exception()  # it is expected, and asked for here only
-        raise

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
-from serving.process.background import in_background
+from serving.process.background import in_background, in_stoppable_thread
 
 
 async def test_the_task_ends_with_its_context():
@@ -72,3 +73,20 @@ async def test_the_error_of_the_context_comes_first():
 
     with pytest.raises(KeyError):
         await caller()
+
+
+async def test_a_thread_ends_with_the_task_that_waits_for_it() -> None:
+    """On cancellation, the work is told to stop, and is over when the cancellation goes on."""
+    begun, over = threading.Event(), threading.Event()
+
+    def work(stopped: threading.Event) -> None:
+        begun.set()
+        stopped.wait()
+        over.set()
+
+    waiting = asyncio.create_task(in_stoppable_thread(work))
+    await asyncio.to_thread(begun.wait)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert over.is_set()
