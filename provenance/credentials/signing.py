@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from provenance.credentials.certificate import Identity
 from provenance.credentials.errors import CannotSign
-from provenance.credentials.manifest import Facts, manifest_of
+from provenance.credentials.manifest import Facts, SyntheticMedia, manifest_of
 from provenance.credentials.media_types import MEDIA_TYPES, OTHER_MEDIA_TYPE, media_type_of, sidecar_of
 from serving.process.atomic_files import hidden_beside, written_whole
 from serving.rpc.server import VERSION
@@ -23,7 +23,10 @@ _SETTINGS: Final = {
 
 
 class ContentCredentials:
-    """Signs files with one identity. Raises CannotSign for a certificate that C2PA does not accept."""
+    """Signs files with one identity.
+
+    Raises CannotSign for a certificate that C2PA does not accept: at once, not after hours of work.
+    """
 
     def __init__(self, identity: Identity) -> None:
         import c2pa  # 20 MB, which only commands that write files need
@@ -32,6 +35,9 @@ class ContentCredentials:
         try:
             info = c2pa.C2paSignerInfo(identity.algorithm.encode(), identity.chain_pem, identity.key_pem, None)
             self._signer = c2pa.Signer.from_info(info)
+            with _builder("probe", SyntheticMedia(actor="probe", actor_version=0)) as builder:
+                builder.set_no_embed()
+                builder.sign(self._signer, OTHER_MEDIA_TYPE, io.BytesIO(b"probe"), io.BytesIO())
         except c2pa.C2paError as error:
             raise CannotSign(
                 f"the certificate of {identity.name!r} cannot sign Content Credentials: {error}"

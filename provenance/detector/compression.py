@@ -73,7 +73,7 @@ def compressed(pictures: Sequence[Picture], steps: Sequence[Compression]) -> lis
 
 
 def _random_step(random: np.random.Generator) -> Compression:
-    scale = 1.0 if random.random() < 0.5 else float(random.uniform(_SMALLEST_SCALE + 0.15, 1.0))
+    scale = 1.0 if random.random() < 0.4 else float(random.uniform(_SMALLEST_SCALE, 1.0))
     if random.random() < 0.35:
         return Compression("jpeg", int(random.integers(50, 97)), scale)
     return Compression("h264", int(random.integers(16, 33)), scale)

@@ -20,8 +20,8 @@ Pair = NDArray[np.uint8]
 
 SIDE_PX: Final = 128
 """The side of a pair, `S`."""
-WORKING_SIDE_PX: Final = 256
-"""Larger pictures are shrunk until their shorter side is this long, so that a pair shows most of a dancer."""
+WORKING_SIDE_PX: Final = 512
+"""Larger pictures are shrunk until their shorter side is this long; smaller ones stay as they were drawn."""
 STILL_LEVELS: Final = 0.25
 """Two frames that differ by less on average, in levels of 255, are the same frame shown twice."""
 CUT_LEVELS: Final = 40.0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import cv2
 import numpy as np
 import onnx
 import torch
@@ -104,7 +105,7 @@ def _rate_at(progress: float) -> float:
 
 
 def varied(pair: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.float32]:
-    """Return a square of a pair, `[6, S, S]` float32 in levels, in other light, mirrored, or with its frames swapped.
+    """Return a square of a pair, `[6, S, S]` float32 in levels, in other light, mirrored, sharper or softer, or swapped.
 
     Both frames change alike, so what tells drawn from filmed stays.
     """
@@ -115,9 +116,18 @@ def varied(pair: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.f
         levels = levels[:, :, ::-1]
     frames = levels.reshape(2, 3, SIDE_PX, SIDE_PX)[:: -1 if random.random() < 0.5 else 1]
     frames = frames[:, random.permutation(3)]
+    levels = np.array(frames.reshape(6, SIDE_PX, SIDE_PX))
+    if random.random() < 0.7:
+        soft = _blurred(levels, float(random.uniform(0.4, 1.0)))
+        # Below 0 it is sharpened: how sharp a picture is depends on its camera and its size.
+        levels += (soft - levels) * float(random.uniform(-1.2, 1.0))
     gain, lift = random.uniform(0.7, 1.25), random.uniform(-15, 15)
     # Rounded and cut off, as a camera or a player would.
-    return np.ascontiguousarray(np.clip(np.rint(frames * gain + lift), 0, 255), np.float32).reshape(6, SIDE_PX, SIDE_PX)
+    return np.asarray(np.clip(np.rint(levels * gain + lift), 0, 255), np.float32)
+
+
+def _blurred(levels: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
+    return np.stack([cv2.GaussianBlur(plane, (0, 0), sigma_px) for plane in levels])
 
 
 @torch.inference_mode()
