@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
@@ -115,16 +115,18 @@ def verify(path: Path, *, trust_anchors_pem: str = "", should_stop: Callable[[],
 
 def _searched(path: Path, should_stop: Callable[[], bool]) -> tuple[FoundWatermark | None, int]:
     if path.suffix.lower() in STILL_SUFFIXES:
-        return _sure_of([_still(path)], tries=1), 1
+        still = WatermarkSearch()
+        still.add(_still(path))
+        return _sure_of(still, tries=1), 1
     searched, tries = 0, 0
     with VideoReader(str(path)) as reader:
         in_each = max(1, round(reader.frame_rate_hz * _SEARCHED_SECONDS))
         left_out = _left_out(reader.expected_frames, in_each)
         frames = _pictures(reader, should_stop)
-        while tries < _MOST_SEARCHES and (second := list(islice(frames, in_each))):
-            tries, searched = tries + 1, searched + len(second)
-            for same_size in _by_size(second):
-                found = _sure_of(same_size, tries)
+        while tries < _MOST_SEARCHES and (second := _collected(islice(frames, in_each))):
+            tries, searched = tries + 1, searched + sum(search.pictures for search in second)
+            for search in second:
+                found = _sure_of(search, tries)
                 if found is not None:
                     return found, searched
             for _ in islice(frames, left_out):
@@ -139,18 +141,18 @@ def _left_out(expected_frames: int | None, in_each: int) -> int:
     return max(0, (expected_frames - in_each) // max(1, _MOST_SEARCHES - 1) - in_each)
 
 
-def _sure_of(pictures: list[Picture], tries: int) -> FoundWatermark | None:
-    """Search pictures of one size. tries: how often the file was searched, which makes false alarms likelier."""
-    search = WatermarkSearch()
-    for picture in pictures:
-        search.add(picture)
+def _sure_of(search: WatermarkSearch, tries: int) -> FoundWatermark | None:
+    """What was found, if it is sure. tries: how often the file was searched, which makes false alarms likelier."""
     best = search.best()
     return best if best is not None and best.false_alarm * tries < FALSE_ALARM else None
 
 
-def _by_size(pictures: list[Picture]) -> Iterator[list[Picture]]:
-    for shape in dict.fromkeys(picture.shape for picture in pictures):
-        yield [picture for picture in pictures if picture.shape == shape]
+def _collected(pictures: Iterable[Picture]) -> list[WatermarkSearch]:
+    """A search for each size of pictures. It keeps their sum only: a second of large pictures would take gigabytes."""
+    searches: dict[tuple[int, ...], WatermarkSearch] = {}
+    for picture in pictures:
+        searches.setdefault(picture.shape, WatermarkSearch()).add(picture)
+    return list(searches.values())
 
 
 def _pictures(reader: VideoReader, should_stop: Callable[[], bool]) -> Iterator[Picture]:
