@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 PAGE: Final = Path(__file__).parent / "page"
 _MOST_TOKEN_CHARACTERS: Final = 2**14
+_LONGER_BODIES: Final = {"/api/verify": 600.0}
+"""Seconds for a whole file in one body, on a slow line."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +105,7 @@ def application(parts: Parts) -> ASGIApp:
         },
     )
     # Around Starlette, which answers an unexpected error outside its own middleware.
-    return SecurityHeaders(OriginCheck(BodyLimits(routed), parts.origins))
+    return SecurityHeaders(OriginCheck(BodyLimits(routed, longer=_LONGER_BODIES), parts.origins))
 
 
 def _bearer_token(request: Request) -> str:

@@ -27,6 +27,8 @@ from web.making import routes as making
 from web.making.makings import makings_of
 from web.settings import WebSettings
 from web.uvicorn_listener import UvicornListener
+from web.verifying import routes as verifying
+from web.verifying.verifier import Verifier
 
 _WATCH_SECONDS = 5.0
 
@@ -48,6 +50,7 @@ class Gateway(Service):
         )
         self._makings = makings_of(settings) if settings.makes_actors else None
         self._dances = DanceKeeper(settings, self._orchestrator, self._visitors)
+        self._verifier = Verifier(settings, self._orchestrator)
         self._live = LiveSessions(
             self._orchestrator,
             self._tickets,
@@ -72,6 +75,7 @@ class Gateway(Service):
                 *browser_pose.routes(self._pose_bundle),
                 *making.routes(self._makings, self._visitors),
                 *dances.routes(self._dances),
+                *verifying.routes(self._verifier, self._visitors),
             ],
         )
         return UvicornListener(application(parts), self._settings)
@@ -80,6 +84,7 @@ class Gateway(Service):
         if self._makings is not None:
             await self._closing.enter_async_context(self._makings)
         await self._closing.enter_async_context(self._dances.running())
+        self._closing.enter_context(self._verifier.running())
 
     @property
     def ready_at_start(self) -> bool:
@@ -117,4 +122,5 @@ class Gateway(Service):
             "server_is_here": is_local(settings.server),
             "max_message_bytes": settings.max_message_bytes,
             "makes_actors": settings.makes_actors,
+            "verify_bytes": settings.max_verify_bytes,
         }

@@ -73,11 +73,20 @@ class WebSettings(ServerSettings):
     max_clip_seconds: FinitePositive = 180.0
     """Of an uploaded clip. It has at most 60 times as many frames."""
     max_clip_side_px: AtLeastOne = 4096
-    """The longer side of an uploaded clip."""
+    """The longer side of an uploaded clip, and of a file that is checked for marks."""
     max_recording_seconds: FinitePositive = 300.0
     """Of a live session's recording; it ends then."""
     max_recording_bytes: AtLeastOne = 512 * 2**20
     """Of the pictures of a recording; it ends then."""
+
+    max_verifications: AtLeastOne = 4
+    """Files that are checked for marks at the same time, half of them for one user; more are refused."""
+    max_verify_bytes: AtLeastOne = 256 * 2**20
+    """Of a file that is checked. It is on the disk until the answer is known."""
+    max_verify_seconds: FinitePositive = 120.0
+    """How long a file may be searched, after its last byte arrived."""
+    verify_trust: Path | None = None
+    """PEM file of certificates of authorities whose word on signers of files counts. None: nothing vouches for them."""
 
     certificate: Path | None = None
     """PEM file of the certificates that sign the Content Credentials of videos, the gateway's first. None: one that is

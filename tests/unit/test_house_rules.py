@@ -47,7 +47,7 @@ ROOMS = {
     ),
     "provenance": ("detector", "credentials", "watermark"),
     "samples": ("renderer",),
-    "web": ("making", "dances", "live", "actors", "browser_pose", "access"),
+    "web": ("making", "verifying", "dances", "live", "actors", "browser_pose", "access"),
 }  # fmt: skip
 """The rooms of each package: a room may import those after it, and files beside the rooms."""
 MOST_FILES_SIDE_BY_SIDE = 14

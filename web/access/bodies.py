@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -20,16 +22,24 @@ class BodyLimits:
     """Refuses a large body with 503 while `most` others arrive, or `most_per_address` from the same address.
 
     A page sends one piece after another and tries again, so that it only waits. seconds: for one body; a connection
-    that takes longer counts as lost. Bodies of less than 64 KiB are not counted.
+    that takes longer counts as lost. longer: seconds for the bodies of these paths, of files that are not sent in
+    pieces. Bodies of less than 64 KiB are not counted.
     """
 
     def __init__(
-        self, application: ASGIApp, *, most: int = 32, most_per_address: int = 8, seconds: float = 120.0
+        self,
+        application: ASGIApp,
+        *,
+        most: int = 32,
+        most_per_address: int = 8,
+        seconds: float = 120.0,
+        longer: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._application = application
         self._most = most
         self._most_per_address = most_per_address
         self._seconds = seconds
+        self._longer = longer
         self._arriving: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,7 +52,7 @@ class BodyLimits:
             refusal = Refused(503, "full", text, retry_after_seconds=_RETRY_SECONDS)
             await refusal_response(refusal)(scope, receive, send)
             return
-        until_s, arrives = asyncio.get_running_loop().time() + self._seconds, True
+        until_s, arrives = asyncio.get_running_loop().time() + self._longer.get(scope["path"], self._seconds), True
 
         def arrived() -> None:
             nonlocal arrives

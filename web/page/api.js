@@ -25,14 +25,16 @@ export class ApiError extends Error {
 }
 
 /** Send a request and return its response. Rejects with an ApiError. */
-export async function ask(path, options = {}) {
+export const ask = (path, options = {}) => signedIn(path, () => askOnce(path, options));
+
+// A server that was restarted has forgotten who is signed in; this tab has not.
+async function signedIn(path, attempt) {
   try {
-    return await askOnce(path, options);
+    return await attempt();
   } catch (error) {
-    // A server that was restarted has forgotten who is signed in; this tab has not.
     if (error.word !== 'sign_in' || path === VISIT || !token.value) throw error;
     await visit(token.value);
-    return askOnce(path, options);
+    return attempt();
   }
 }
 
@@ -45,10 +47,13 @@ async function askOnce(path, options) {
     throw new ApiError('gateway_unreachable', String(error));
   }
   if (response.ok) return response;
-  let said = {};
+  let said = null;
   try { said = await response.json(); } catch { /* a proxy's error page, for example */ }
-  throw new ApiError(said.error?.code ?? 'http', said.error?.text ?? `HTTP ${response.status}`, {status: response.status, details: said});
+  throw refusal(response.status, said);
 }
+
+const refusal = (status, said) =>
+  new ApiError(said?.error?.code ?? 'http', said?.error?.text ?? `HTTP ${status}`, {status, details: said ?? {}});
 
 /** GET JSON. */
 export const read = async path => (await ask(path)).json();
@@ -92,3 +97,20 @@ export async function upload(put, file, {received = 0, chunk_bytes, onProgress, 
   }
   return answer;
 }
+
+/** POST a Blob in one piece, and return the answer's JSON. onProgress: called with the bytes so far. signal: aborts. */
+export const sendFile = (path, blob, {onProgress, signal} = {}) =>
+  signedIn(path, () => new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest(); // fetch does not tell how much was sent
+    request.open('POST', new URL(path, document.baseURI));
+    request.responseType = 'json';
+    request.upload.addEventListener('progress', ({loaded}) => onProgress?.(loaded));
+    request.addEventListener('load', () => {
+      const {status, response} = request;
+      if (status === 200 && response) resolve(response); else reject(refusal(status, response));
+    });
+    request.addEventListener('error', () => reject(new ApiError('gateway_unreachable', path)));
+    request.addEventListener('abort', () => reject(new DOMException('cancelled', 'AbortError')));
+    signal?.addEventListener('abort', () => request.abort(), {once: true});
+    request.send(blob);
+  }));

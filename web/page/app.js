@@ -6,6 +6,7 @@ import {cameras} from './live/camera.js';
 import {Dances} from './dances/dances.js';
 import {Recorder} from './dances/recorder.js';
 import {Making} from './making/making.js';
+import {Verifying} from './verifying/verifying.js';
 import {Numbers} from './numbers.js';
 import {again, connection, drawnAt, guide as guideBy, over, way, why} from './captions.js';
 import {choice} from './choices.js';
@@ -16,7 +17,7 @@ import {current, fill, number, sentence, speak, t} from './words.js';
 
 const $ = id => document.getElementById(id);
 const page = {
-  config: null, tables: null, actors: [], actor: null, dance: null, dances: null, stage: null, recorder: null,
+  config: null, tables: null, actors: [], actor: null, dance: null, dances: null, stage: null, recorder: null, verifying: null,
   background: null, // a picture's bytes
   decided: null, // where Automatic found that the pose is found best, and why
 };
@@ -51,6 +52,7 @@ async function begin() {
   $('page').hidden = false;
   say(page.actor ? 'ready' : 'no_actor', {}, !page.actor);
   offerMaking();
+  offerVerifying();
   await showChosen();
   await page.dances.begin();
   document.body.dataset.ready = 'true';
@@ -77,6 +79,14 @@ function offerMaking() {
     await page.dance?.stop();
     making.open().catch(complain);
   });
+}
+
+function offerVerifying() {
+  const names = ['choose', 'cancel', 'chooser', 'state', 'bar', 'verdict', 'rows', 'limits'];
+  const parts = Object.fromEntries(names.map(name => [name, $(`verify-${name}`)]));
+  page.verifying = new Verifying($('verify'), parts, page.config.verify_bytes);
+  $('to-verify').hidden = false;
+  $('to-verify').addEventListener('click', event => { event.preventDefault(); page.verifying.open(); });
 }
 
 // On a small screen the pictures are below: bring them into view.
@@ -323,6 +333,7 @@ function listen() {
     offerSamples();
     listCameras();
     page.dances.show();
+    page.verifying?.show();
     again();
     showRecording();
   });
@@ -331,9 +342,16 @@ function listen() {
   $('record').addEventListener('click', () => record());
   $('choose-clip').addEventListener('click', () => $('clip').click());
   $('clip').addEventListener('change', ({target}) => { danceClip(target.files[0]); target.value = ''; });
-  for (const kind of ['dragenter', 'dragover']) addEventListener(kind, event => { event.preventDefault(); $('drop').classList.add('over'); });
-  for (const kind of ['dragleave', 'drop']) addEventListener(kind, () => $('drop').classList.remove('over'));
-  addEventListener('drop', event => { event.preventDefault(); danceClip(event.dataTransfer.files[0]); });
+  const toVerify = event => $('verify').contains(event.target);
+  const mark = place => { for (const each of ['drop', 'verify-drop']) $(each).classList.toggle('over', each === place); };
+  for (const kind of ['dragenter', 'dragover']) addEventListener(kind, event => { event.preventDefault(); mark(toVerify(event) ? 'verify-drop' : 'drop'); });
+  addEventListener('dragleave', () => mark(null));
+  addEventListener('drop', event => {
+    event.preventDefault();
+    mark(null);
+    const files = [...event.dataTransfer.files];
+    if (toVerify(event)) page.verifying?.check(files); else danceClip(files[0]);
+  });
   $('stop').addEventListener('click', () => page.dance?.stop());
   $('mirror').addEventListener('change', ({target}) => { choice('mirror').value = String(target.checked); mirror(); });
   $('with-sound').addEventListener('change', ({target}) => { choice('with_sound').value = String(target.checked); });

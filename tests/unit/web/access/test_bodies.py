@@ -75,3 +75,11 @@ async def test_a_body_that_takes_too_long_counts_as_lost() -> None:
     async with uploading(BodyLimits(_length, seconds=0.05), "10.0.0.7") as slow:
         slow.parts.put_nowait({"type": "http.request", "body": b"1", "more_body": True})
     assert slow.code == "lost"
+
+
+async def test_a_whole_file_may_take_longer() -> None:
+    """Where a file is not sent in pieces."""
+    async with uploading(BodyLimits(_length, seconds=0.0, longer={"/": 60.0}), "10.0.0.7") as slow:
+        slow.parts.put_nowait({"type": "http.request", "body": b"1", "more_body": True})
+        slow.parts.put_nowait({"type": "http.request", "body": b"2", "more_body": False})
+    assert slow.code == "2"

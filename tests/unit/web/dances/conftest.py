@@ -69,12 +69,13 @@ class Answered:
 
 @dataclass
 class Browser:
-    """One visitor of the application."""
+    """One visitor of the application. left: set when the visitor's connections are lost."""
 
     app: ASGIApp
     address: str = "127.0.0.1"
     cookie: str = ""
     origin: str = "http://localhost"
+    left: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answered:
         """Send a request; a body that is not bytes is sent as JSON."""
@@ -100,8 +101,8 @@ class Browser:
         async def receive() -> dict[str, Any]:
             if (message := next(received, None)) is not None:
                 return message
-            await asyncio.Event().wait()
-            raise AssertionError("a browser that stays says nothing more")
+            await self.left.wait()
+            return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
             nonlocal status

@@ -1,0 +1,1 @@
+"""A visitor's file, checked for marks that say it is synthetic."""
