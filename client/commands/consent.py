@@ -17,7 +17,6 @@ from serving.actors.consent_history import HISTORY_FILE
 from serving.actors.store import ActorStore
 from training.consent_options import user_name
 from training.options import DEFAULT_WORK
-from training.process.deleted_footage import delete_folders, footage_folders, other_footage
 
 _REMAINS = (
     "the footage that the training read; copies of the folder, such as on other servers or in backups; videos that "
@@ -62,10 +61,14 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     actors: ActorsFolder = DEFAULT_ACTORS,
 ) -> None:
-    """Delete the pictures of the person: an actor's versions, and with --footage what its trainings keep.
+    """Delete an actor's versions, and with --footage the footage.
 
-    The history of its consents stays. If this is interrupted, the same command continues it.
+    These are the pictures of the person; what the trainings keep goes with the footage. The history of the consents
+    stays. If this is interrupted, the same command continues it.
     """
+    # No other command needs it.
+    from training.process.deleted_footage import delete_folders, footage_folders, other_footage
+
     display = Display()
     if footage and version:
         raise UsageError("--footage goes with the whole actor, not with --version")
