@@ -122,6 +122,7 @@ ENTRYPOINT ["python", "-m", "services.face"]
 
 FROM runtime AS orchestrator
 RUN install --directory --owner=dance --group=dance /actors /keys
+COPY provenance ./provenance
 COPY orchestrator ./orchestrator
 # Copied into an empty volume of actors.
 COPY samples/actors ./samples/actors
@@ -171,6 +172,7 @@ EXPOSE 50055 9090 9464 8001 8002
 FROM runtime AS web
 COPY --from=browser-networks /browser-networks /opt/venv/lib/python3.11/site-packages/mediapipe
 RUN install --directory --owner=dance --group=dance /data
+COPY provenance ./provenance
 COPY video ./video
 COPY client ./client
 COPY services/__init__.py ./services/__init__.py
@@ -198,6 +200,7 @@ ENTRYPOINT ["python", "-m", "web"]
 FROM runtime AS training
 COPY --from=networks /networks /opt/venv/lib/python3.11/site-packages/mediapipe
 RUN install --directory --owner=dance --group=dance /actors /footage /work
+COPY provenance ./provenance
 COPY video ./video
 COPY services/__init__.py ./services/__init__.py
 COPY services/pose ./services/pose

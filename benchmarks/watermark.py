@@ -90,20 +90,23 @@ def _cpu_ms(work: Callable[[], object]) -> float:
 
 def _visibility(videos: Sequence[Path], size_px: int, most_seconds: int) -> None:
     print(f"\nHow visible it is at {size_px}x{size_px}: flicker along the motion, in levels of 255\n")
-    print(header("video", "PSNR dB, worst picture", "flicker unmarked", "flicker marked", "ratio"))
+    print(
+        header("video", "PSNR dB, worst picture", "flicker", "marked", "of luma", "marked", "after JPEG 90", "marked")
+    )
     watermark = Watermark(_PAYLOAD)
     everywhere = _whole_picture(size_px)
     for video in videos:
-        psnrs, plain_levels, marked_levels = [], [], []
+        psnrs = []
+        levels = np.zeros(6)
+        pairs = 0
         for pictures in islice(_squares(video, size_px), most_seconds):
             marked = [watermark.marked(picture) for picture in pictures]
             psnrs += [_psnr_db(one, other) for one, other in zip(pictures, marked, strict=True)]
             moved = motions(pictures, [everywhere] * len(pictures))
-            plain_levels += levels_along(pictures, moved)
-            marked_levels += levels_along(marked, moved)
-        before, after = statistics.mean(plain_levels), statistics.mean(marked_levels)
-        cells = (f"{min(psnrs):.2f}", f"{before:.3f}", f"{after:.3f}", f"{after / before:.3f}")
-        print(row(video.name, *cells))
+            kinds = [change(one) for change in (list, _lumas, _sent) for one in (pictures, marked)]
+            levels += [sum(levels_along(kind, moved)) for kind in kinds]
+            pairs += sum(motion is not None for motion in moved)
+        print(row(video.name, f"{min(psnrs):.2f}", *(f"{level:.3f}" for level in levels / pairs)), flush=True)
 
 
 def _attacks(videos: Sequence[Path], size_px: int, most_seconds: int) -> None:
@@ -185,6 +188,14 @@ def _rate(video: Path) -> float:
 def _psnr_db(one: Picture, other: Picture) -> float:
     error = np.mean((one.astype(np.float64) - other) ** 2)
     return float(10 * math.log10(255**2 / error)) if error else math.inf
+
+
+def _lumas(pictures: Seconds) -> Seconds:
+    return [_grey(picture) for picture in pictures]
+
+
+def _sent(pictures: Seconds) -> Seconds:
+    return _as_jpeg(pictures, 90)
 
 
 def _whole_picture(size_px: int) -> Pose:

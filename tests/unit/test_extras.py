@@ -17,14 +17,14 @@ DISTRIBUTIONS = {
     "grpc_status": "grpcio-status", "matplotlib": "matplotlib", "mediapipe": "mediapipe",
     "numpy": "numpy", "onnx": "onnx", "openvino": "openvino",
     "prometheus_client": "prometheus-client", "rich": "rich", "simplejpeg": "simplejpeg", "torch": "torch",
-    "psutil": "psutil", "tensorboardX": "tensorboardx",
+    "psutil": "psutil", "c2pa": "c2pa-python", "tensorboardX": "tensorboardx",
     "torchmetrics": "torchmetrics", "tritonclient": "tritonclient", "typer": "typer",
     "onnxruntime": "onnxruntime", "scipy": "scipy",
     "starlette": "starlette", "uvicorn": "uvicorn", "websockets": "websockets",
 }  # fmt: skip
 OURS = {
-    "benchmarks", "client", "dance", "motion", "orchestrator", "samples", "serving", "services", "training", "video",
-    "web",
+    "benchmarks", "client", "dance", "motion", "orchestrator", "provenance", "samples", "serving", "services",
+    "training", "video", "web",
 }  # fmt: skip
 GIVEN_BY_TRITON = {"triton_python_backend_utils"}
 PARTS = {
@@ -32,15 +32,33 @@ PARTS = {
     "normalize": ["motion", "serving", "services/normalize"],
     "face": ["motion", "serving", "services/face"],
     "generator": ["motion", "serving", "services/generator"],
-    "orchestrator": ["motion", "serving", "orchestrator"],
-    "client": ["motion", "serving", "video", "client"],
+    "orchestrator": [
+        "motion",
+        "serving",
+        "provenance/watermark",
+        "provenance/label.py",
+        "provenance/private_files.py",
+        "orchestrator",
+    ],
+    "client": ["motion", "serving", "video", "provenance", "client"],
     "samples": ["motion", "samples"],
-    "web": ["motion", "serving", "video", "client", "web"],
-    "training": ["motion", "serving", "video", "training", "services/pose", "services/generator/network.py"],
+    "web": ["motion", "serving", "video", "provenance", "client", "web"],
+    "training": [
+        "motion",
+        "serving",
+        "video",
+        "provenance",
+        "training",
+        "services/pose",
+        "services/generator/network.py",
+    ],
 }
 OPTIONAL = {
     # Person tracking is used only by the pose service and the client.
     "motion/people/person_tracking.py": {"scipy"},
+    # Only its training, not its use, needs PyTorch.
+    "provenance/detector/network.py": {"torch"},
+    "provenance/detector/train.py": {"onnx", "torch"},
     # Our images do without MediaPipe's wheel; the extra "solution" has it.
     "services/pose/mediapipe_solution/estimator.py": {"mediapipe"},
     # Imported lazily by the engines, which only some parts use.
