@@ -42,7 +42,7 @@ def test_words_and_options_make_a_record():
     assert record.recorded_by == "jo"
 
 
-def test_whoever_runs_the_command_records_the_consent(monkeypatch: pytest.MonkeyPatch):
+def test_the_user_who_runs_the_command_records_the_consent(monkeypatch: pytest.MonkeyPatch):
     """Where the system knows no name, as in a container with a user of its own, the field stays empty."""
     monkeypatch.setattr("getpass.getuser", lambda: "jo")
     assert _request(consent="me").consent_record.recorded_by == "jo"

@@ -43,7 +43,7 @@ def test_the_text_says_everything_except_who_wrote_it_down():
     assert long.text == "ё" * 1999 + "…"
 
 
-def test_the_same_agreement_is_equal_whoever_recorded_it():
+def test_the_same_agreement_is_equal_with_another_recorder():
     """The sum of the whole record differs."""
     other = replace(ANNA, recorded_by="max")
     assert other == ANNA
