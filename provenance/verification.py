@@ -84,6 +84,7 @@ class Verification:
                 "strength": round(watermark.strength, 1),
                 "false_alarm": watermark.false_alarm,
                 "scale": round(watermark.scale, 3),
+                "mirrored": watermark.is_mirrored,
             },
             "searched_pictures": self.searched_pictures,
         }

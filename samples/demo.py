@@ -15,9 +15,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 
+from provenance.credentials.actor_pictures import ActorPictures
+from provenance.credentials.signing import ContentCredentials
+from provenance.user_folder import own_identity
 from serving.process.entry import started
 from video.reader import VideoReader
 
@@ -39,7 +41,8 @@ def main() -> None:
     with VideoReader(str(video)) as reader:
         pictures = [frame.pixels for frame in reader.frames()]
     chosen = np.linspace(0, len(pictures) - 1, ROWS + 2)[1:-1].astype(int)
-    cv2.imwrite(str(sheet), np.vstack([pictures[i] for i in chosen])[..., ::-1])
+    credentials = ContentCredentials(own_identity(None, None))
+    ActorPictures(credentials, "sample", actor_version=1).write(sheet, np.vstack([pictures[i] for i in chosen]))
     print(f"wrote {sheet}")
     print("to dance yourself, in your browser: make web, then open http://localhost:8080/")
 

@@ -53,15 +53,19 @@ TRANSFER: Final = board(
             "source_body. dropped: a LIVE session skipped the frame for a newer one. bad_frame: the frame was refused.",
             "short",
             query(f"sum by (result) (rate(dance_frames_total{{{PODS}}}[$__rate_interval]))", "{{result}}"),
-            width=12,
             stacked=True,
+        ),
+        lines(
+            "Marked pictures",
+            "Pictures of actors by what marks them as synthetic. none: the server's watermark is switched off.",
+            "short",
+            query(f"sum by (mark) (rate(dance_marked_frames_total{{{PODS}}}[$__rate_interval]))", "{{mark}}"),
         ),
         lines(
             "Remarks",
             "Remarks on answered frames; dance/v1/transfer.proto describes each.",
             "short",
             query(f"sum by (remark) (rate(dance_frame_remarks_total{{{PODS}}}[$__rate_interval]))", "{{remark}}"),
-            width=12,
         ),
         row("Adaptive live sessions"),
         lines(

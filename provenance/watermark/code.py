@@ -125,8 +125,9 @@ def tile(payload: Payload) -> NDArray[np.float64]:
     return np.asarray(pattern / pattern.std(), np.float64)
 
 
+@cache
 def sync_spectrum() -> Spectrum:
-    """Return the constant word as `[K]` complex numbers."""
+    """Return the constant word as `[K]` complex numbers, which are not to be changed."""
     return _as_spectrum(_sync().astype(np.float64))
 
 

@@ -21,6 +21,8 @@ _SCALE_STEP: Final = 0.008
 _SCALE_STEPS: Final = range(-87, 94)
 """From half the size that the picture had when it was marked to 2.1 times that."""
 _FINER: Final = (-0.004, 0.0, 0.004)
+_EITHER: Final = (False, True)
+"""As it is, and mirrored."""
 _POSITIONS: Final = 128
 """Positions of the tile that are tried along each side."""
 _CANDIDATES: Final = 8
@@ -41,6 +43,7 @@ class FoundWatermark:
     scale: of the picture, relative to when it was marked. strength: the correlation, in standard deviations of an
     unmarked picture. false_alarm: an upper bound for the probability that a whole search of unmarked pictures finds as
     much. is_legible: whether all of the payload can be relied on; weak watermarks are there, with some bits wrong.
+    is_mirrored: whether somebody mirrored the pictures.
     """
 
     payload: Payload
@@ -48,6 +51,7 @@ class FoundWatermark:
     strength: float
     false_alarm: float
     is_legible: bool
+    is_mirrored: bool = False
 
 
 class WatermarkSearch:
@@ -80,10 +84,11 @@ class WatermarkSearch:
         if self._sum is None:
             return None
         plane = self._sum / self.pictures
-        coarse = [math.exp(step * _SCALE_STEP) for step in _SCALE_STEPS]
-        peaks = sorted((_peak(_spectrum(plane, scale))[0], scale) for scale in coarse)
-        near = [scale * math.exp(finer) for _, scale in peaks[-_CANDIDATES:] for finer in _FINER]
-        return max(_read(plane, near), key=lambda found: found.strength)
+        planes = (plane, np.ascontiguousarray(plane[:, ::-1]))
+        coarse = [(math.exp(step * _SCALE_STEP), mirrored) for step in _SCALE_STEPS for mirrored in _EITHER]
+        peaks = sorted((_peak(_spectrum(planes[mirrored], scale))[0], scale, mirrored) for scale, mirrored in coarse)
+        near = [(scale * math.exp(finer), mirrored) for _, scale, mirrored in peaks[-_CANDIDATES:] for finer in _FINER]
+        return max(_read(planes, near), key=lambda found: found.strength)
 
 
 def find_watermark(pictures: Iterable[Picture]) -> FoundWatermark | None:
@@ -127,12 +132,12 @@ def _peak(spectrum: Spectrum) -> tuple[float, int, int]:
     return float(correlation[row, column]), int(row), int(column)
 
 
-def _read(plane: Plane, scales: Sequence[float]) -> list[FoundWatermark]:
-    """What a picture says at each scale."""
+def _read(planes: tuple[Plane, Plane], near: Sequence[tuple[float, bool]]) -> list[FoundWatermark]:
+    """What a picture, as it is and mirrored, says at each scale."""
     at = frequencies()
     aligned: list[Spectrum] = []
-    for scale in scales:
-        spectrum = _spectrum(plane, scale)
+    for scale, mirrored in near:
+        spectrum = _spectrum(planes[mirrored], scale)
         _, row, column = _peak(spectrum)
         aligned.append(spectrum * np.exp(2j * np.pi * (at.rows * row + at.columns * column) / _POSITIONS))
     return [
@@ -142,8 +147,9 @@ def _read(plane: Plane, scales: Sequence[float]) -> list[FoundWatermark]:
             strength=read.strength,
             false_alarm=false_alarm_of(read.strength),
             is_legible=read.margin >= _LEGIBLE_MARGIN,
+            is_mirrored=mirrored,
         )
-        for scale, read in zip(scales, most_likely(aligned), strict=True)
+        for (scale, mirrored), read in zip(near, most_likely(aligned), strict=True)
     ]
 
 
@@ -151,7 +157,7 @@ def false_alarm_of(strength: float) -> float:
     """Return an upper bound for the probability that a whole search of unmarked pictures reaches `strength`.
 
     It is the bound for one code word (see `most_likely`) times everything that a search may try: each scale, each
-    position and each of the 2^48 payloads.
+    position, each of the 2^48 payloads, and the mirror.
     """
-    tried = len(_SCALE_STEPS) * len(_FINER) * _POSITIONS**2
+    tried = len(_SCALE_STEPS) * len(_FINER) * len(_EITHER) * _POSITIONS**2
     return min(1.0, math.exp(math.log(tried) + 48 * math.log(2) - max(strength, 0.0) ** 2 / 2))

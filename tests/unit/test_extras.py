@@ -41,7 +41,7 @@ PARTS = {
         "orchestrator",
     ],
     "client": ["motion", "serving", "video", "provenance", "client"],
-    "samples": ["motion", "samples"],
+    "samples": ["motion", "provenance/credentials", "samples"],
     "web": ["motion", "serving", "video", "provenance", "client", "web"],
     "training": [
         "motion",

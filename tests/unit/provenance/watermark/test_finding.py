@@ -34,8 +34,9 @@ def scaled(picture: Picture, scale: float) -> Picture:
         (lambda picture: scaled(picture, 0.6), 0.6),
         (lambda picture: scaled(picture, 1.5), 1.5),
         (lambda picture: picture[37:447, 61:471], 1.0),
+        (lambda picture: picture[:, ::-1], 1.0),
     ],
-    ids=["as it was", "JPEG 70", "60 %", "150 %", "cropped to 80 %"],
+    ids=["as it was", "JPEG 70", "60 %", "150 %", "cropped to 80 %", "mirrored"],
 )
 def test_a_watermark_is_read_after_an_attack(attack, scale) -> None:
     """What it carries is read, and at which scale, from pictures alone."""
