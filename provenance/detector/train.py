@@ -105,7 +105,7 @@ def _rate_at(progress: float) -> float:
 
 
 def varied(pair: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.float32]:
-    """Return a square of a pair, `[6, S, S]` float32 in levels, in other light, mirrored, sharper or softer, or swapped.
+    """Return a square of a pair, `[6, S, S]` float32 in levels: in other light, sharper, softer, mirrored or swapped.
 
     Both frames change alike, so what tells drawn from filmed stays.
     """

@@ -48,10 +48,10 @@ def test_repeated_frames_and_cuts_make_no_pair():
 
 
 @pytest.mark.parametrize(
-    ("size", "working"), [((1080, 1920), (256, 455)), ((512, 512), (256, 256)), ((200, 180), (200, 180))]
+    ("size", "working"), [((1080, 1920), (512, 910)), ((720, 512), (720, 512)), ((200, 180), (200, 180))]
 )
 def test_large_pictures_are_shrunk_and_others_stay(size, working):
-    """The shorter side becomes 256 pixels, so that a pair shows most of a dancer."""
+    """The shorter side becomes 512 pixels, the most that quick actors draw."""
     assert at_working_size(np.zeros((*size, 3), np.uint8)).shape[:2] == working
     assert min(working) <= WORKING_SIDE_PX
 
