@@ -25,8 +25,19 @@ export class Verifying {
   /** Open the panel, and bring it into view. */
   open() {
     this.root.open = true;
-    this.root.scrollIntoView({block: 'nearest', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth'});
+    this.#intoView();
     this.#parts.choose.focus({preventScroll: true});
+  }
+
+  #intoView() {
+    const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    const block = this.root.offsetHeight < innerHeight ? 'nearest' : 'start';
+    this.root.scrollIntoView({block, behavior: still ? 'auto' : 'smooth'});
+  }
+
+  get #isSeen() {
+    const {top, bottom} = this.root.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
   }
 
   /** Check one of these files; a .c2pa file among them has its credentials. A check under way is cancelled. */
@@ -45,7 +56,9 @@ export class Verifying {
       const found = await sendFile(`api/verify?sidecar=${sidecar?.size ?? 0}`, blob, {
         onProgress: bytes => show({sent: bytes, of: blob.size}), signal: sending.signal,
       });
+      const seen = this.#isSeen; // who went on to dance meanwhile is not called back
       show({found});
+      if (seen) this.#intoView();
     } catch (error) {
       show(error.name === 'AbortError' ? {cancelled: true} : {error});
     } finally {
