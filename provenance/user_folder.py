@@ -35,6 +35,11 @@ def own_server_key_ids() -> list[int]:
     return known_key_ids(path, setting=_SERVER_KEY) if path.exists() else []
 
 
+def has_own_identity() -> bool:
+    """Whether this user's self-made certificate was made already."""
+    return (user_folder() / _SIGNING).exists()
+
+
 def own_identity(certificate: Path | None, key: Path | None) -> Identity:
     """Return who signs: the given certificate, or this user's self-made one.
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from provenance.user_folder import own_identity
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # Set before torch is imported: spinning OpenMP threads would slow down a test's other processes.
@@ -32,8 +34,12 @@ def dances_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def keys_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the certificates and keys that commands make on first use away from the user's own."""
+    """Keep the certificates and keys that commands make on first use away from the user's own.
+
+    The certificate is made here, so that no command is the first one that tells of it.
+    """
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+    own_identity(None, None)
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def verify_command(
     actors: ActorsFolder = DEFAULT_ACTORS,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
-    """Say whether FILE is marked as synthetic, by whom, whether it was changed, and whether the consent still holds.
+    """Say whether FILE is marked as synthetic. By whom, whether it was changed, and whether the consent still holds.
 
     Exit code 0: marked as synthetic, and nothing speaks against it. 3: no mark was found. 4: changed since it was
     signed. 5: the consent does not allow it, or no longer. 1 and 2: FILE or the command line is wrong.

@@ -57,7 +57,7 @@ class SyntheticMedia:
             "actor": self.actor,
             "actor_version": self.actor_version,
             "consent_sha256": self.consent_sha256,
-            "source": self.source_name,
+            "source": printable(self.source_name),
             "watermark_key": None if self.watermark_key_id is None else f"{self.watermark_key_id:04x}",
             "label": self.label,
         }
@@ -85,6 +85,11 @@ class DrawnOver:
         return [{"label": "c2pa.actions", "data": {"actions": [created, edited]}}]
 
 
+def printable(name: str) -> str:
+    """Return a file's name with escapes for bytes that are not valid Unicode, which JSON cannot hold."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 Facts = SyntheticMedia | DrawnOver
 
 
@@ -92,6 +97,6 @@ def manifest_of(facts: Facts, title: str, version: str) -> dict[str, Any]:
     """Return the manifest of a file. title: its name. version: of this software."""
     return {
         "claim_generator_info": [{"name": SOFTWARE, "version": version}],
-        "title": title,
+        "title": printable(title),
         "assertions": facts.assertions(version),
     }

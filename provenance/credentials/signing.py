@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from provenance.credentials.certificate import Identity
 from provenance.credentials.errors import CannotSign
-from provenance.credentials.manifest import Facts, SyntheticMedia, manifest_of
+from provenance.credentials.manifest import Facts, SyntheticMedia, manifest_of, printable
 from provenance.credentials.media_types import MEDIA_TYPES, OTHER_MEDIA_TYPE, media_type_of, sidecar_of
 from serving.process.atomic_files import hidden_beside, written_whole
 from serving.rpc.server import VERSION
@@ -81,7 +81,7 @@ def _builder(title: str, facts: Facts) -> Any:
     manifest["ingredients"] = [_named(source) for source in facts.sources if source not in parsed]
     builder = c2pa.Builder(manifest, c2pa.Context.from_dict(_SETTINGS))
     for source in parsed:
-        described = {"title": source.name, "relationship": _RELATIONSHIP}
+        described = {"title": printable(source.name), "relationship": _RELATIONSHIP}
         with source.open("rb") as file:
             builder.add_ingredient(json.dumps(described), media_type_of(source), file)
     return builder
@@ -107,7 +107,7 @@ def _named(source: Path) -> dict[str, Any]:
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
-        "title": source.name,
+        "title": printable(source.name),
         "format": OTHER_MEDIA_TYPE,
         "relationship": _RELATIONSHIP,
         "instance_id": f"sha256:{digest}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -29,6 +29,7 @@ _CANDIDATES: Final = 8
 """Scales whose payload is read: those where the constant word stands out most."""
 _LEGIBLE_MARGIN: Final = 1.5
 """Standard deviations between a symbol and the next best one. Noise alone gives 0.25 on average, 1.5 once in 500."""
+_LARGE_PX: Final = 1024
 _BLUR: Final = 2.0
 _LEAST_DEVIATION: Final = 1.5
 """Levels of Cb. Where a picture is flatter than this, noise and rounding are no better than where it is not."""
@@ -84,11 +85,16 @@ class WatermarkSearch:
         if self._sum is None:
             return None
         plane = self._sum / self.pictures
+        enlarged = 1.0
+        if min(plane.shape) > _LARGE_PX:  # half of it has all that is looked for, and takes a quarter of the time
+            plane = np.asarray(cv2.resize(plane, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float32)
+            enlarged = 2.0
         planes = (plane, np.ascontiguousarray(plane[:, ::-1]))
-        coarse = [(math.exp(step * _SCALE_STEP), mirrored) for step in _SCALE_STEPS for mirrored in _EITHER]
+        coarse = [(math.exp(step * _SCALE_STEP) / enlarged, mirrored) for step in _SCALE_STEPS for mirrored in _EITHER]
         peaks = sorted((_peak(_spectrum(planes[mirrored], scale))[0], scale, mirrored) for scale, mirrored in coarse)
         near = [(scale * math.exp(finer), mirrored) for _, scale, mirrored in peaks[-_CANDIDATES:] for finer in _FINER]
-        return max(_read(planes, near), key=lambda found: found.strength)
+        best = max(_read(planes, near), key=lambda found: found.strength)
+        return replace(best, scale=best.scale * enlarged)
 
 
 def find_watermark(pictures: Iterable[Picture]) -> FoundWatermark | None:

@@ -60,7 +60,9 @@ class Pod:
         command[-1] = module
         arguments = [self._here(word.replace("$$", "$")) for word in container["args"]]
         self.command = [*command, *arguments]
-        self.environment = {one["name"]: self._here(one.get("value", str(index))) for one in container["env"]}
+        # Kubernetes leaves out a variable of an optional Secret that does not exist.
+        named = [one for one in container["env"] if "secretKeyRef" not in one.get("valueFrom", {})]
+        self.environment = {one["name"]: self._here(one.get("value", str(index))) for one in named}
         self.environment |= {"TRAINING_METRICS_PORT": "0", "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
 
     def _here(self, word: str) -> str:

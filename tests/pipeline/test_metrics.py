@@ -22,7 +22,8 @@ from tests.pipeline.fake_stages import PATIENCE_SECONDS
 STAGES = ("pose", "normalize", "label_map", "generator", "face", "encode")
 SERVERS = ("pose", "normalize", "face", "agent", "triton")
 LABELS = {
-    "shown_to", "stage", "outcome", "result", "reason", "remark", "le", "version", "service", "by", "generation",
+    "shown_to", "stage", "outcome", "result", "reason", "remark", "mark", "le", "version", "service", "by",
+    "generation",
     "direction", "detail", "height_px",
     "actor", "actor_version",
 }  # fmt: skip

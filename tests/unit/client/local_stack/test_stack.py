@@ -209,6 +209,7 @@ def test_up_serves_until_interrupted(tmp_path, spec, diary, monkeypatch, capsys)
     card = write_card(tmp_path, paf_card(tmp_path / "paf.onnx"))
     asked = ["--pose-backend", "openpose", "--pose-model", str(card)]
     assert run(["up", "--port", "0", "--actors", str(tmp_path), "--logs", str(tmp_path / "logs"), *asked]) == 0
+    assert told_settings.pop("ORCHESTRATOR_WATERMARK_KEY_FILE").endswith("/everybody-dance/server.key")
     assert told_settings == {
         "POSE_OPENPOSE_CARD": str(card), "POSE_BACKEND": "openpose", "ORCHESTRATOR_POSE_BACKEND": "openpose",
     }  # fmt: skip

@@ -93,6 +93,16 @@ def test_a_file_without_credentials_has_none(tmp_path: Path) -> None:
         read_credentials(tmp_path / "missing.mp4")
 
 
+def test_a_damaged_file_that_nobody_signed_has_no_credentials(tmp_path: Path) -> None:
+    """A container that C2PA cannot parse is no sign of a forgery; one with traces of credentials is an error."""
+    path = tmp_path / "o.mp4"
+    path.write_bytes(b"\0\0\0\x18ftypisom" + b"no boxes" * 5)
+    assert read_credentials(path) is None
+    path.write_bytes(path.read_bytes() + b"jumbc2pa")
+    with pytest.raises(UnreadableCredentials, match="its Content Credentials cannot be read"):
+        read_credentials(path)
+
+
 def test_footage_with_something_drawn_over_it_is_not_called_synthetic(tmp_path: Path) -> None:
     """It was edited by this software, and says what was done."""
     source, path = written(tmp_path / "a.mp4"), written(tmp_path / "o.mp4")

@@ -61,6 +61,15 @@ def test_a_small_picture_is_searched_without_a_fault() -> None:
     assert find_watermark([np.zeros((1, 1, 3), np.uint8)]) is None
 
 
+def test_a_large_picture_is_searched_at_half_its_size() -> None:
+    """What is found, and its scale, are those of the picture that was given."""
+    large = Watermark(PAYLOAD).marked(np.tile(PLAIN[0], (3, 3, 1)))
+    found = find_watermark([large])
+    assert found is not None
+    assert found.payload == PAYLOAD
+    assert found.scale == pytest.approx(1.0, rel=0.02)
+
+
 def test_pictures_of_another_size_cannot_be_added() -> None:
     """The error names both sizes."""
     search = WatermarkSearch()
