@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from provenance.credentials.reading import State, read_credentials
 from serving.actors.store import ActorStore
 from serving.errors import BadInput
 from training import job, preset_setup
@@ -32,7 +33,10 @@ def test_job_ends_with_an_actor_that_loads(settings):
     )
     assert actor.read_plate().shape == (32, 32, 3)
     assert actor.trained["precision"] == "f32"
-    assert (settings.work_folder / "preview.png").is_file()
+    for picture in (settings.work_folder / "preview.png", published.preview_path):
+        signed = read_credentials(picture)
+        assert signed is not None, picture.name
+        assert (signed.state, signed.says_synthetic, signed.stated["actor"]) == (State.VALID, True, "bar")
     assert not (settings.work_folder / "faces.npy").exists()
     assert len((settings.work_folder / "scores.csv").read_text().splitlines()) == 2
 

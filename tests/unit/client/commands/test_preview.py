@@ -10,6 +10,7 @@ import pytest
 from client.__main__ import run
 from client.commands import preview
 from client.connection.server_access import ServerAccess
+from provenance.credentials.reading import State, read_credentials
 from serving.actors.preview import PREVIEW_FRAMES, has_preview
 from serving.actors.store import Actor, ActorStore
 from tests.tiny_actors import publish_tiny
@@ -56,6 +57,10 @@ def test_the_actor_dances_some_seconds_of_the_clip(add, juggler: Actor, make_vid
     expected = [grey_level(25 + 2 * number) for number in range(PREVIEW_FRAMES)]
     assert levels(juggler) == pytest.approx(expected, abs=6)
     assert f"wrote {juggler.preview_path}: 24 frames" in " ".join(capsys.readouterr().out.split())
+    signed = read_credentials(juggler.preview_path)
+    assert signed is not None
+    assert (signed.state, signed.says_synthetic) == (State.VALID, True)
+    assert (signed.stated["actor"], signed.stated["actor_version"]) == ("juggler", 1)
 
 
 def test_a_preview_that_exists_is_replaced_only_with_force(add, juggler: Actor, make_video, capsys):

@@ -13,6 +13,8 @@ import pytest
 
 from motion import skeleton
 from motion.frame import EncodedPicture, PictureEncoding
+from provenance.credentials.reading import State as CredentialsState
+from provenance.credentials.reading import read_credentials
 from serving.pictures.codec import decode_picture
 from tests.pipeline.chain import Stack, publish_actor, stack_of
 from tests.pipeline.fake_stages import person
@@ -60,6 +62,11 @@ async def test_clip_becomes_a_video_with_every_frame_and_the_sound(house: House,
     assert (source.body, source.headers["content-type"]) == (clip, "video/mp4")
     names = {path.name for path in house.keeper.store.root.glob("*/*/*")}
     assert names == {"dance.json", "source", "result.mp4", "poses"}
+    signed = read_credentials(next(house.keeper.store.root.glob("*/*/result.mp4")))
+    assert signed is not None
+    assert (signed.state, signed.says_synthetic) == (CredentialsState.VALID, True)
+    assert (signed.stated["actor"], signed.stated["actor_version"]) == ("ben", 1)
+    assert signed.ingredients == (("source", False),)
 
 
 async def test_frame_without_a_dancer_repeats_the_last_picture(house: House, stack: Stack, clip: bytes) -> None:

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from motion.frame import PictureEncoding
+from provenance.credentials.manifest import SyntheticMedia
+from provenance.credentials.reading import State as CredentialsState
+from provenance.credentials.reading import read_credentials
 from serving.pictures.codec import encode_picture
 from tests.unit.web.dances.conftest import Browser, House, played
 from web.access.refusals import Refused
@@ -52,6 +55,7 @@ async def recorded(house: House, browser: Browser, count: int = 20) -> tuple[str
     assert (made.status, made.json["state"]) == (201, "recording")
     visitor_id = house.keeper.store.all()[0].record.visitor_id
     spool = house.keeper.recording_of(visitor_id, made.json["id"])
+    spool.drawn_by(SyntheticMedia(actor="ben", actor_version=1, consent_sha256="c0ffee"))
     for index in range(count):
         assert spool.append(jpeg(40 + 5 * index), 100 + index / 10)
     return made.json["id"], spool
@@ -71,6 +75,10 @@ async def test_recording_without_sound_has_every_picture_at_its_time(house: Hous
     assert seen.levels == pytest.approx([40.0 + 5 * index for index in range(20)], abs=2.0)
     assert seen.sound_seconds == 0
     assert {path.name for path in house.keeper.store.root.glob("*/*/*")} == {"dance.json", "result.mp4"}
+    signed = read_credentials(next(house.keeper.store.root.glob("*/*/result.mp4")))
+    assert signed is not None
+    assert (signed.state, signed.says_synthetic) == (CredentialsState.VALID, True)
+    assert (signed.stated["actor"], signed.stated["consent_sha256"]) == ("ben", "c0ffee")
 
 
 @pytest.mark.parametrize("begins_s", [-0.4, 0.0, 0.3])
