@@ -13,17 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 CHANNELS: Final = (24, 32, 48, 64)
-_FINE_REACH, _CHANGE_REACH = 4.0, 8.0
-"""How many times the mean of a pair a residual reaches before it is cut off."""
-_QUIET_LEVELS: Final = 0.5
-"""Keeps the noise of a pair without any detail from counting fully, in levels of 255."""
+_RESIDUAL_LEVELS: Final = 24.0
+"""A change this large, in levels of 255, or a detail half as large, counts fully; a larger one counts as much."""
 
 
 class Residuals(nn.Module):
-    """The fixed front end: what is fine in either frame, and what differs between the two, each beside its own mean.
+    """The fixed front end: what is fine in either frame, and what differs between the two.
 
-    Without it, the network would first learn the colours of the few people and places that it is trained on, and then
-    how sharp and how noisy their pictures are.
+    Each frame minus its blur, twice as strong, and the second frame minus the first, all cut off. Without it, the
+    network would first learn the colours of the few people and places that it is trained on.
     """
 
     channels: Final = 9
@@ -35,15 +33,9 @@ class Residuals(nn.Module):
 
     def forward(self, pair_BCHW: Tensor) -> Tensor:
         smooth_BCHW = F.conv2d(F.pad(pair_BCHW, (1, 1, 1, 1), mode="replicate"), self.get_buffer("blur_611"), groups=6)
-        fine_BCHW = pair_BCHW - smooth_BCHW
+        fine_BCHW = 2 * (pair_BCHW - smooth_BCHW)
         change_BCHW = pair_BCHW[:, 3:] - pair_BCHW[:, :3]
-        return torch.cat([beside_mean(fine_BCHW, _FINE_REACH), beside_mean(change_BCHW, _CHANGE_REACH)], 1)
-
-
-def beside_mean(x_BCHW: Tensor, reach: float) -> Tensor:
-    """Return residuals over `reach` times the mean of their absolute values in each pair, cut off at -1 and 1."""
-    mean_B111 = x_BCHW.abs().mean((1, 2, 3), keepdim=True)
-    return (x_BCHW / (reach * (mean_B111 + _QUIET_LEVELS))).clamp(-1, 1)
+        return (torch.cat([fine_BCHW, change_BCHW], 1) / _RESIDUAL_LEVELS).clamp(-1, 1)
 
 
 class PairNetwork(nn.Module):

@@ -20,11 +20,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from motion.crop import resized
 from provenance.detector.network import PairNetwork, ServedPairNetwork
 from provenance.detector.pairs import SIDE_PX
 from serving.process.atomic_files import written_whole
 
 _OPSET: Final = 17
+_MOST_ENLARGED: Final = 1.6
 _INPUT, _OUTPUT = "pairs", "drawn"
 
 
@@ -109,9 +111,11 @@ def varied(pair: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.f
 
     Both frames change alike, so what tells drawn from filmed stays.
     """
-    room_px = pair.shape[-1] - SIDE_PX
-    row, column = random.integers(0, room_px + 1, 2)
-    levels = pair[:, row : row + SIDE_PX, column : column + SIDE_PX].astype(np.float32)
+    # Half of the squares are smaller and enlarged, as if a larger picture had been drawn or filmed.
+    side_px = round(SIDE_PX / random.uniform(1, _MOST_ENLARGED)) if random.random() < 0.5 else SIDE_PX
+    row, column = random.integers(0, pair.shape[-1] - side_px + 1, 2)
+    square = pair[:, row : row + side_px, column : column + side_px]
+    levels = np.stack([resized(plane, SIDE_PX, SIDE_PX) for plane in square]).astype(np.float32)
     if random.random() < 0.5:
         levels = levels[:, :, ::-1]
     frames = levels.reshape(2, 3, SIDE_PX, SIDE_PX)[:: -1 if random.random() < 0.5 else 1]

@@ -31,7 +31,7 @@ def scored(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(
     ("score", "code", "words", "name"),
-    [(0.1, 0, "looks real", "real"), (0.9, 3, "looks synthetic", "synthetic"), (0.5, 4, "cannot tell", "unknown")],
+    [(0.04, 0, "looks real", "real"), (0.9, 3, "looks synthetic", "synthetic"), (0.2, 4, "cannot tell", "unknown")],
 )
 def test_the_verdict_is_told_in_words_in_json_and_by_the_exit_code(
     scored, make_video, capsys, score, code, words, name

@@ -29,14 +29,7 @@ def test_flat_colours_leave_no_residual():
     pair_BCHW[:, 3:] += 12
     fine_BCHW, change_BCHW = Residuals()(pair_BCHW).split((6, 3), dim=1)
     assert fine_BCHW.abs().max() == 0
-    assert change_BCHW.min() > 0
-
-
-def test_residuals_hardly_depend_on_contrast():
-    """They are seen beside their own mean, so that a camera's sharpness and noise say little."""
-    pair_BCHW = 120 + 40 * torch.rand(1, 6, 16, 16)
-    half_BCHW = pair_BCHW / 2
-    assert (Residuals()(pair_BCHW) - Residuals()(half_BCHW)).abs().mean() < 0.03
+    assert torch.equal(change_BCHW, torch.full_like(change_BCHW, 0.5))
 
 
 def test_residuals_are_cut_off():
