@@ -27,6 +27,8 @@ _HEAD_JOINTS: Final = (
 )  # fmt: skip
 _AROUND_HEAD: Final = 0.5
 """Added on each side of the head's joints, as a fraction of their extent: hair and chin have no joints."""
+_LEAST_AROUND_HEAD: Final = 0.08
+"""The same as a fraction of the body's extent: a head of which one joint is seen is as large as any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,13 @@ def head_box(pose: Pose) -> Box | None:
     if not len(seen_px):
         return None
     (left_px, top_px), (right_px, bottom_px) = seen_px.min(axis=0), seen_px.max(axis=0)
-    around_px = _AROUND_HEAD * max(right_px - left_px, bottom_px - top_px)
+    body_px = pose.joints_px[pose.confidence > 0]
+    body_extent_px = float((body_px.max(axis=0) - body_px.min(axis=0)).max())
+    around_px = max(
+        _AROUND_HEAD * max(right_px - left_px, bottom_px - top_px),
+        _LEAST_AROUND_HEAD * body_extent_px,
+        _LEAST_LETTER_PX,
+    )
     return Box(left_px - around_px, top_px - around_px, right_px + around_px, bottom_px + around_px)
 
 

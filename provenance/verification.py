@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import islice
 from pathlib import Path
@@ -91,9 +91,10 @@ class Verification:
 
 
 def verify(path: Path, *, trust_anchors_pem: str = "", should_stop: Callable[[], bool] = lambda: False) -> Verification:
-    """Check a video or a picture. should_stop: called for each picture; True raises KeyboardInterrupt.
+    """Check a video or a picture.
 
-    Raises UnreadableVideo for a file that shows no picture and has no credentials either.
+    should_stop: called for each picture, and while they are searched; True raises KeyboardInterrupt. Raises
+    UnreadableVideo for a file that shows no picture and has no credentials either.
     """
     unreadable: UnreadableCredentials | None = None
     credentials: Credentials | None = None
@@ -118,7 +119,7 @@ def _searched(path: Path, should_stop: Callable[[], bool]) -> tuple[FoundWaterma
     if path.suffix.lower() in STILL_SUFFIXES:
         still = WatermarkSearch()
         still.add(_still(path))
-        return _sure_of(still, tries=1), 1
+        return _sure_of(still, 1, should_stop), 1
     searched, tries = 0, 0
     with VideoReader(str(path)) as reader:
         in_each = max(1, round(reader.frame_rate_hz * _SEARCHED_SECONDS))
@@ -127,7 +128,7 @@ def _searched(path: Path, should_stop: Callable[[], bool]) -> tuple[FoundWaterma
         while tries < _MOST_SEARCHES and (second := _collected(islice(frames, in_each))):
             tries, searched = tries + 1, searched + sum(search.pictures for search in second)
             for search in second:
-                found = _sure_of(search, tries)
+                found = _sure_of(search, _MOST_SEARCHES * len(second), should_stop)
                 if found is not None:
                     return found, searched
             for _ in islice(frames, left_out):
@@ -142,10 +143,12 @@ def _left_out(expected_frames: int | None, in_each: int) -> int:
     return max(0, (expected_frames - in_each) // max(1, _MOST_SEARCHES - 1) - in_each)
 
 
-def _sure_of(search: WatermarkSearch, tries: int) -> FoundWatermark | None:
-    """What was found, if it is sure. tries: how often the file was searched, which makes false alarms likelier."""
-    best = search.best()
-    return best if best is not None and best.false_alarm * tries < FALSE_ALARM else None
+def _sure_of(search: WatermarkSearch, searches: int, should_stop: Callable[[], bool]) -> FoundWatermark | None:
+    """What was found, if it is sure. searches: how many the file may take, each of which could be a false alarm."""
+    best = search.best(should_stop)
+    if best is None or best.false_alarm * searches >= FALSE_ALARM:
+        return None
+    return replace(best, false_alarm=best.false_alarm * searches)
 
 
 def _collected(pictures: Iterable[Picture]) -> list[WatermarkSearch]:

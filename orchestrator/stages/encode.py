@@ -22,7 +22,7 @@ class EncodeStage(OrderedStage):
     """Adds `output`, and `label_map_output` and `reference_output` if the client requested them.
 
     Pictures are marked here and nowhere before, so the generator's previous picture and checkpoints have no mark. A
-    label map shows nobody, and has none either.
+    label map shows no person, and is not marked.
     """
 
     name: ClassVar[str] = "encode"
@@ -58,6 +58,6 @@ class EncodeStage(OrderedStage):
             frame.label_map_output = encode_picture(frame.label_map, PictureEncoding.PNG)
         if frame.reference is not None:  # the generator stage discards it unless it was requested
             frame.reference_output = encode_picture(
-                self._marks.watermarked(with_straight_alpha(frame.reference)), PictureEncoding.PNG
+                self._marks.reference(with_straight_alpha(frame.reference), frame), PictureEncoding.PNG
             )
         frame.leave(self.name, time.perf_counter() - started_s)

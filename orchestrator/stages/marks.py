@@ -25,7 +25,8 @@ class SessionMark:
 
     It is a keyed hash of the actor, the client's name and what is danced: a session that is danced again has the same
     pictures again, byte for byte. A LOSSLESS session knows what is danced by the body stats of the whole clip, which
-    are the same whether the client sends pictures or poses; a LIVE one by its first frame.
+    are the same whether the client sends pictures or poses; a LIVE one by its first frame. LOSSLESS sessions without
+    body stats, of one client and actor, therefore share their hash.
 
     key: None if the server adds no watermark. carried: from a checkpoint; None for a session that begins.
     """
@@ -70,20 +71,26 @@ class Marks:
     def marked(self, picture: Picture | RgbaPicture, frame: InFlightFrame) -> Picture | RgbaPicture:
         """Return the frame's picture, `[H, W, 3]` or `[H, W, 4]` uint8, as it may be sent."""
         if self._label is not None:
-            pose = frame.normalized_pose
-            if pose is not None and not self._full_frame:
-                assert frame.rung is not None
-                pose = frame.rung.crop.to_crop(pose)
-            picture = self._label.burned(picture, None if pose is None else head_box(pose))
             metrics.child(metrics.MARKED_FRAMES, "label").inc()
-        if self._mark.payload is None:
-            metrics.child(metrics.MARKED_FRAMES, "none").inc()
-            return picture
-        metrics.child(metrics.MARKED_FRAMES, "watermark").inc()
-        return self.watermarked(picture)
+        metrics.child(metrics.MARKED_FRAMES, "none" if self._mark.payload is None else "watermark").inc()
+        return self._watermarked(self._labelled(picture, frame, full_frame=self._full_frame))
 
-    def watermarked(self, picture: Picture | RgbaPicture) -> Picture | RgbaPicture:
-        """Return a picture that shows the actor, with the watermark alone."""
+    def reference(self, picture: RgbaPicture, frame: InFlightFrame) -> RgbaPicture:
+        """Return the frame's reference, `[H, W, 4]` uint8 of the network's size, as it may be sent."""
+        return self._watermarked(self._labelled(picture, frame, full_frame=False))
+
+    def _labelled(
+        self, picture: Picture | RgbaPicture, frame: InFlightFrame, *, full_frame: bool
+    ) -> Picture | RgbaPicture:
+        if self._label is None:
+            return picture
+        pose = frame.normalized_pose
+        if pose is not None and not full_frame:
+            assert frame.rung is not None
+            pose = frame.rung.crop.to_crop(pose)
+        return self._label.burned(picture, None if pose is None else head_box(pose))
+
+    def _watermarked(self, picture: Picture | RgbaPicture) -> Picture | RgbaPicture:
         payload = self._mark.payload
         if payload is None:
             return picture

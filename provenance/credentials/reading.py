@@ -13,7 +13,8 @@ from provenance.credentials.errors import UnreadableCredentials
 from provenance.credentials.manifest import ASSERTION
 from provenance.credentials.media_types import MEDIA_TYPES, OTHER_MEDIA_TYPE, sidecar_of
 
-_NAME: Final = b"c2pa"
+_STORE: Final = b"c2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
+"""The type of the box that holds all credentials of a file (C2PA specification, "JUMBF types")."""
 _PIECE_BYTES: Final = 2**20
 _UNTRUSTED: Final = "signingCredential.untrusted"
 _CHANGED: Final = ("assertion.bmffHash.mismatch", "assertion.dataHash.mismatch", "assertion.boxesHash.mismatch")
@@ -91,19 +92,19 @@ def read_credentials(path: Path, *, trust_anchors_pem: str = "") -> Credentials 
     except OSError as error:
         raise UnreadableCredentials(f"{path} cannot be read: {error.strerror or error}") from error
     except c2pa.C2paError as error:
-        if not _mentions_c2pa(path):  # a container that the library cannot read, and nobody ever signed
+        if not _mentions_c2pa(path):  # a container that the library cannot read, and that was never signed
             return None
         raise UnreadableCredentials(f"{path}: its Content Credentials cannot be read: {error}") from error
 
 
 def _mentions_c2pa(path: Path) -> bool:
-    """Whether the bytes of a file contain the name of the standard, which all Content Credentials do."""
+    """Whether a file contains the box of Content Credentials, even in a container that cannot be parsed."""
     rest = b""
     with path.open("rb") as file:
         while piece := file.read(_PIECE_BYTES):
-            if _NAME in rest + piece:
+            if _STORE in rest + piece:
                 return True
-            rest = piece[-len(_NAME) :]
+            rest = piece[-len(_STORE) :]
     return False
 
 

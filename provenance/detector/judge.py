@@ -26,7 +26,7 @@ MOST_PAIRS: Final = 64
 """A longer clip is judged by this many pairs, or up to twice as many, spread evenly over it."""
 REAL_BELOW: Final = 0.1
 SYNTHETIC_FROM: Final = 0.3
-"""Clips whose score lies between the two are not judged. Actors that training never saw score low, films lower still."""
+"""Clips whose score lies between the two are not judged. Unseen actors score low, and films lower still."""
 LIMITS: Final = (
     "This is a forensic aid, not proof: a score is neither a probability nor evidence by itself.",
     "It was trained on drawn dancers and this project's small actors; docs/results/detector.md has all measurements.",

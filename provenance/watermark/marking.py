@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 import cv2
@@ -32,19 +31,20 @@ class Watermark:
 
     def __init__(self, payload: Payload) -> None:
         self.payload = payload
+        self._patterns: dict[tuple[int, ...], _Pattern] = {}
 
     def marked(self, picture: Picture | RgbaPicture) -> Picture | RgbaPicture:
         """Return the marked picture, `[H, W, 3]` or `[H, W, 4]` uint8 as given. An opacity stays as it is."""
-        height_px, width_px, channels = picture.shape
-        more, less = _pattern(self.payload, height_px, width_px, channels)
+        if picture.shape not in self._patterns:  # kept here, so that they go with their session
+            self._patterns[picture.shape] = _pattern(self.payload, *picture.shape)
+        more, less = self._patterns[picture.shape]
         # Two saturating additions of bytes take a quarter of the time of one of 16 bits.
         marked = cv2.subtract(cv2.add(picture, more), less)
-        if channels == 4:  # nothing is seen where nothing is, and a PNG of it stays small
+        if picture.shape[2] == 4:  # nothing is seen where nothing is, and a PNG of it stays small
             marked = cv2.copyTo(marked, picture[..., 3], picture.copy())
         return np.asarray(marked, np.uint8)
 
 
-@lru_cache(maxsize=32)
 def _pattern(payload: Payload, height_px: int, width_px: int, channels: int) -> _Pattern:
     """What is added and what is subtracted, `[H, W, channels]` uint8 each."""
     cut = np.clip(tile(payload), -_PEAK, _PEAK)

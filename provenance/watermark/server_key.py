@@ -16,8 +16,8 @@ from serving.key_files import LEAST_KEY_BYTES, read_keys
 class ServerKey:
     """A server's secret, whose id is in every watermark.
 
-    Only who has the key can tell which session a hash belongs to; the id alone says which server it was. Servers
-    without a key have the id 0.
+    With the key one can tell which session a hash belongs to; the id alone says which server it was. Servers without a
+    key have the id 0, and anybody can compute their hashes.
     """
 
     def __init__(self, key: bytes | None) -> None:

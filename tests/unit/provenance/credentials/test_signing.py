@@ -98,7 +98,7 @@ def test_a_damaged_file_that_nobody_signed_has_no_credentials(tmp_path: Path) ->
     path = tmp_path / "o.mp4"
     path.write_bytes(b"\0\0\0\x18ftypisom" + b"no boxes" * 5)
     assert read_credentials(path) is None
-    path.write_bytes(path.read_bytes() + b"jumbc2pa")
+    path.write_bytes(path.read_bytes() + b"jumbc2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71")
     with pytest.raises(UnreadableCredentials, match="its Content Credentials cannot be read"):
         read_credentials(path)
 
