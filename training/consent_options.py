@@ -52,9 +52,11 @@ def consent_of(given: str, *, uses: Sequence[str], on: str, until: str, by: str)
         )
     except ValueError as error:
         raise BadInput(_OPTION, str(error)) from error
-    if not record.is_stated and (uses or on or until or not record.words.strip()):
+    if not record.is_stated and (uses or on or until or record.names_terms or not record.words.strip()):
         expected = 'say who agreed and to what, in words or as "words" of the file; it is kept with the actor'
-        raise BadInput(_OPTION, f"{'cannot be blank' if not record.words.strip() else 'is not stated'}: {expected}")
+        if record.is_denied:
+            raise BadInput(_OPTION, f"is {record.words.strip()!r}, which goes with no person, use or date: {expected}")
+        raise BadInput(_OPTION, f"cannot be blank: {expected}")
     given_on, last_day = _date(on, "--consent-on", record.given_on), _date(until, "--consent-until", record.until)
     try:
         named = tuple(parsed_use(use) for use in uses)

@@ -23,7 +23,7 @@ from motion.frame import EncodedPicture, FrameSize, Picture, PictureEncoding
 from motion.wardrobe.pieces import Wardrobe
 from motion.wardrobe.storage import MOST_WARDROBE_BYTES, WARDROBE_FILE, read_wardrobe
 from serving.actors.actor_id import LAST_VERSION, is_actor_id
-from serving.actors.consent import MOST_CONSENT_CHARACTERS, ConsentRecord
+from serving.actors.consent import MOST_CONSENT_CHARACTERS, NOT_STATED, ConsentRecord
 from serving.actors.preview import PREVIEW_FILE
 from serving.actors.wardrobe_facts import WardrobeFacts
 from serving.errors import ActorUnusable, BadPicture
@@ -269,8 +269,8 @@ def _to_json(actor: Actor) -> dict[str, Any]:
         "preset": actor.preset,
         "trained": _storable(actor.trained),
         "scores": _storable(actor.scores),
-        "consent": actor.consent.text,
-        "consent_record": actor.consent.to_json() if actor.consent.is_stated else None,
+        "consent": actor.consent.text if actor.consent.is_stated else NOT_STATED,
+        "consent_record": actor.consent.to_json(),
     }
 
 
@@ -339,7 +339,7 @@ def _consent(stored: Fields) -> ConsentRecord:
     text = stored.text("consent", MOST_CONSENT_CHARACTERS)
     if stored.has("consent_record"):
         return ConsentRecord.from_json(stored.part("consent_record"))
-    return ConsentRecord.of_text(text)
+    return ConsentRecord.of_text(NOT_STATED if "consent_record" in stored.values else text)
 
 
 def _crop(stored: Fields) -> Crop:

@@ -1,14 +1,15 @@
 """The consent of the person that an actor shows: who agreed, when, to what, and until when.
 
-actor.json has it twice. `consent_record` is the record, null if nothing is stated. `consent` is a text for people and
-earlier releases. If the two differ, the record counts. An actor without a record was published by such
-a release: its text becomes a record with nothing but `words`.
+actor.json has it twice. `consent_record` is the record. `consent` is a text for people and earlier releases: "not
+stated" if the record states nothing. If the two differ, the record counts. An actor without a record was published by
+such a release: its text becomes a record with nothing but `words`. A record that is null states nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -23,6 +24,8 @@ MOST_TEXT_CHARACTERS: Final = 2000
 """Of the text for people. A list has many actors, and a whole consent may be longer than a message."""
 
 _DATE: Final = "a date such as 2027-12-31"
+_SAYS_NOTHING: Final = frozenset({"", NOT_STATED, "none", "n a", "na"})
+_BETWEEN_WORDS: Final = re.compile(r"[\W_]+")
 
 
 class Use(StrEnum):
@@ -118,9 +121,22 @@ class ConsentRecord:
 
     @property
     def is_stated(self) -> bool:
-        """Whether it says to what somebody agreed. "not stated" and blank words say nothing."""
-        has_words = self.words.strip().casefold() not in ("", NOT_STATED)
-        return has_words or bool(self.who.strip() and self.uses)
+        """Whether it says to what somebody agreed, in words or as a person and uses.
+
+        Words such as "not stated", "none" or "-" say nothing. A record of them that names a person and uses contradicts
+        itself, and states nothing.
+        """
+        return not self.is_denied and (bool(self.words.strip()) or bool(self.who.strip() and self.uses))
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether its words say that no consent is stated. Blank words do not."""
+        return bool(self.words.strip()) and _BETWEEN_WORDS.sub(" ", self.words.casefold()).strip() in _SAYS_NOTHING
+
+    @property
+    def names_terms(self) -> bool:
+        """Whether it says anything beside its words and who recorded them."""
+        return bool(self.who.strip() or self.given_on or self.uses or self.until)
 
     def has_ended(self, at: datetime) -> bool:
         """Whether the last day of the consent is over at a time, which has a time zone."""

@@ -180,6 +180,14 @@ def test_a_terminal_is_asked_for_consent(job, make_video, monkeypatch, capsys):
     assert "expected a date such as 2027-12-31, got 'soon'" in capsys.readouterr().err
 
 
+def test_a_terminal_takes_no_person_without_a_consent(job, make_video, monkeypatch, capsys):
+    """These would make an actor that looks as if somebody had agreed."""
+    monkeypatch.setattr("sys.stdin", _Terminal("Ann\nnot stated\n2099-12-31\n"))
+    assert run(["train", str(make_video()), "--actor", "swan"]) == 1
+    assert "--consent: is 'not stated', which goes with no person, use or date" in capsys.readouterr().err
+    assert job == []
+
+
 def test_an_empty_answer_to_until_means_no_end(job, make_video, monkeypatch):
     """An end that the command names is not asked for."""
     monkeypatch.setattr("sys.stdin", _Terminal("Anna K.\nto dancing\n\n"))

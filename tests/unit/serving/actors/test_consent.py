@@ -13,7 +13,7 @@ import pytest
 from motion.documents import Fields
 from serving.actors.consent import ConsentRecord, Use
 from serving.actors.store import METADATA_FILE, ActorStore
-from serving.errors import ActorUnusable
+from serving.errors import ActorUnusable, NoConsent
 from tests.tiny_actors import publish_tiny
 
 ANNA = ConsentRecord(
@@ -50,10 +50,14 @@ def test_the_same_agreement_is_equal_with_another_recorder():
     assert other.sha256() != ANNA.sha256()
 
 
-@pytest.mark.parametrize("text", ["", "  ", "not stated", " Not stated "])
-def test_blank_words_state_nothing(text: str):
-    """So does the word that releases before stored for scripts."""
+@pytest.mark.parametrize(
+    "text",
+    ["", "  ", "not stated", " Not stated ", "Not stated.", "not_stated", "none", "None!", "n/a", "N.A.", "-", "…"],
+)
+def test_words_that_say_nothing_state_nothing(text: str):
+    """Neither do they with a person and uses, which they contradict; a record with blank words has only those."""
     assert not ConsentRecord.of_text(text).is_stated
+    assert ConsentRecord(words=text, who="Anna", uses=(Use.PUBLIC,)).is_stated is not bool(text.strip())
 
 
 @pytest.mark.parametrize(
@@ -116,9 +120,31 @@ def test_an_actor_of_an_earlier_release_has_nothing_but_words(tmp_path: Path):
     assert _stored(tmp_path, consent="me,\ntoday", consent_record="absent") == ConsentRecord(words="me,\ntoday")
 
 
-def test_an_actor_may_state_nothing(tmp_path: Path):
-    """Its record is null."""
-    assert not _stored(tmp_path, consent="not stated", consent_record=None).is_stated
+@pytest.mark.parametrize("text", ["not stated", "Ann: not stated (until 2027-01-01)"])
+def test_a_record_that_is_null_states_nothing(tmp_path: Path, text: str):
+    """Whatever the text beside it says."""
+    assert not _stored(tmp_path, consent=text, consent_record=None).is_stated
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        ConsentRecord(who="Ann", until=date(2027, 1, 1), words="not stated", recorded_by="jo"),
+        ConsentRecord(who="Ann", given_on=date(2026, 1, 1)),
+        ConsentRecord(),
+    ],
+    ids=str,
+)
+def test_a_consent_that_is_not_stated_stays_so(tmp_path: Path, record: ConsentRecord):
+    """It keeps its end, and earlier releases read that it is not stated."""
+    store = ActorStore(tmp_path / "actors", now=lambda: datetime(2026, 3, 1, tzinfo=UTC))
+    published = publish_tiny(store, tmp_path, "ann", consent=record)
+    read = store.load("ann").consent
+    assert (read.to_json(), read.is_stated) == (record.to_json(), False)
+    assert json.loads((published.folder / METADATA_FILE).read_text())["consent"] == "not stated"
+    if record.until:
+        with pytest.raises(NoConsent, match="ended on 2027-01-01"):
+            ActorStore(store.root, now=lambda: datetime(2030, 1, 1, tzinfo=UTC)).load("ann")
 
 
 def test_the_record_counts_where_the_text_says_something_else(tmp_path: Path):
