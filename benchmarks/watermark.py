@@ -1,7 +1,7 @@
 """Is the watermark imperceptible, does it survive, does it show where there is none, and what does it cost?
 
 Marks each second of the given videos, cut square and scaled, and searches it after each attack. Then it searches
-videos that nobody marked. Costs are CPU times of one thread; the encoder is timed with and without the watermark in
+unmarked videos. Costs are CPU times of one thread; the encoder is timed with and without the watermark in
 turn, so their ratio holds whatever else the machine does.
 
 `python -m benchmarks.watermark samples/source_clip.mp4 --unmarked clips`; real footage is not part of the project.

@@ -10,6 +10,7 @@ import numpy as np
 
 from motion.frame import Picture
 from provenance.credentials.certificate import self_made_identity
+from provenance.credentials.file_marks import FileMarks
 from provenance.credentials.manifest import SyntheticMedia
 from provenance.credentials.signing import ContentCredentials
 
@@ -19,6 +20,14 @@ FACTS = SyntheticMedia(actor="anna", actor_version=3, consent_sha256="ab" * 32, 
 def signer(folder: Path) -> ContentCredentials:
     """What signs with an identity that is made in `folder`."""
     return ContentCredentials(self_made_identity(folder / "identity", "tests"))
+
+
+def sign(path: Path, folder: Path, facts: SyntheticMedia = FACTS) -> Path | None:
+    """Sign a file in place, as a client does, with the identity of `signer(folder)`. Return its sidecar, if it has one."""
+    marks = FileMarks(signer(folder), facts)
+    marks.sign(path, path)
+    marks.name(path, path)
+    return marks.sidecar
 
 
 def scene(index: int = 0, *, side_px: int = 256) -> Picture:

@@ -29,6 +29,7 @@ EXIT_MARKED: Final = 0
 EXIT_UNMARKED: Final = 3
 EXIT_CHANGED: Final = 4
 EXIT_NOT_ALLOWED: Final = 5
+EXIT_NOT_KNOWN: Final = 6
 
 
 @option_groups
@@ -52,7 +53,8 @@ def verify_command(
     """Say whether FILE is marked as synthetic. By whom, whether it was changed, and whether the consent still holds.
 
     Exit code 0: marked as synthetic, and nothing speaks against it. 3: no mark was found. 4: changed since it was
-    signed. 5: the consent does not allow it, or no longer. 1 and 2: FILE or the command line is wrong.
+    signed. 5: the consent does not allow it, or no longer. 6: whether it allows the --use is not known. 1 and 2: FILE
+    or the command line is wrong.
     """
     display = Display()
     access = credentials.access(server)
@@ -76,16 +78,18 @@ def verify_command(
     else:
         for line in described(file, found, consent, own_server_key_ids()):
             display.out.print(Text(line))
-    raise typer.Exit(exit_code(found, consent))
+    raise typer.Exit(exit_code(found, consent, asks=use is not None))
 
 
-def exit_code(found: Verification, consent: CheckedConsent) -> int:
-    """Return the exit code for what was found: the gravest that applies."""
+def exit_code(found: Verification, consent: CheckedConsent, *, asks: bool) -> int:
+    """Return the exit code for what was found: the gravest that applies. asks: whether a use was named."""
     if found.mark is Mark.CHANGED:
         return EXIT_CHANGED
     if consent.permission is Permission.NO:
         return EXIT_NOT_ALLOWED
-    return EXIT_MARKED if found.mark is Mark.MARKED else EXIT_UNMARKED
+    if found.mark is Mark.UNMARKED:
+        return EXIT_UNMARKED
+    return EXIT_NOT_KNOWN if asks and consent.permission is Permission.UNKNOWN else EXIT_MARKED
 
 
 def _read(path: Path) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from client.connection.server_access import ServerAccess
 from client.errors import ServerError, StackFailed
@@ -18,6 +19,7 @@ from client.terminal.output_files import check_writable
 from provenance.user_folder import own_server_key
 
 Result = TypeVar("Result")
+_WATERMARK_KEY_FILE: Final = "ORCHESTRATOR_WATERMARK_KEY_FILE"
 
 
 @asynccontextmanager
@@ -55,9 +57,11 @@ async def hosted(
 
 
 def _marking(display: Display) -> dict[str, str]:
-    """Return the settings by which watermarks name the servers of this machine."""
+    """Return the settings by which watermarks name the servers of this machine; none if the user names another key."""
+    if _WATERMARK_KEY_FILE in os.environ:
+        return {}
     try:
-        return {"ORCHESTRATOR_WATERMARK_KEY_FILE": str(own_server_key())}
+        return {_WATERMARK_KEY_FILE: str(own_server_key())}
     except OSError as error:
         display.warn(f"watermarks will not name this machine: {error.filename} cannot be written ({error.strerror})")
         return {}

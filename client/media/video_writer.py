@@ -81,14 +81,18 @@ def check_video_output(out: Path, source: str, *, force: bool, keeps_opacity: bo
     if encoding is None:
         *others, last = CONTAINERS
         raise UnwritableVideo(f"{out} must end in {', '.join(others)} or {last}")
-    beside = [] if out.suffix.lower() in MEDIA_TYPES else [sidecar_of(out)]
-    refuse_existing([out, *beside], force=force, sources=[source])
+    refuse_existing(_files_of(out), force=force, sources=[source])
     try:
         av.codec.Codec(encoding.encoder, "w")
     except av.error.FFmpegError as error:
         raise UnwritableVideo(
             f"{out} cannot be written: this PyAV has no encoder {encoding.encoder}; install PyAV's wheel"
         ) from error
+
+
+def _files_of(out: Path) -> list[Path]:
+    """The video, and its sidecar if its container cannot hold Content Credentials."""
+    return [out] if out.suffix.lower() in MEDIA_TYPES else [out, sidecar_of(out)]
 
 
 class Recording:
@@ -149,6 +153,8 @@ class Recording:
                 pass  # it has no picture yet, or the disk is full: the file is deleted in any case
             finally:
                 self._part.unlink(missing_ok=True)
+                if self._marks is not None:
+                    self._marks.discard()
         if self._sound is not None:
             self._sound.close()
 
@@ -188,11 +194,14 @@ class Recording:
             if self._sound is not None and not self._from_first_picture:
                 self._container.mux(list(self._sound.packets_until(None)))
             self._container.close()
-            if self.out.exists() and not self._replace:
-                raise UnwritableVideo(f"{self.out} was created in the meantime; --force overwrites it")
+            for path in _files_of(self.out):
+                if path.exists() and not self._replace:
+                    raise UnwritableVideo(f"{path} was created in the meantime; --force overwrites it")
             if self._marks is not None:
                 self._marks.sign(self._part, self.out)
-            self._part.replace(self.out)
+                self._marks.name(self._part, self.out)
+            else:
+                self._part.replace(self.out)
         except (av.error.FFmpegError, CannotSign, OSError) as error:
             raise UnwritableVideo(f"{self.out} cannot be written: {reason(error)}") from error
         self._kept = True

@@ -52,7 +52,7 @@ def checked_consent(stated: Mapping[str, Any], known: Sequence[ActorListing] | N
     """Return what the record says.
 
     stated: what a file's valid credentials state; empty if it has none. known: the actors that are listed here or by a
-    server; None if nobody was asked. use: what is wanted; None asks only whether the consent still holds.
+    server; None if no list was requested. use: what is wanted; None asks only whether the consent still holds.
     """
     actor, version = str(stated.get("actor", "")), _whole(stated.get("actor_version"))
     if not actor:
@@ -68,8 +68,9 @@ def checked_consent(stated: Mapping[str, Any], known: Sequence[ActorListing] | N
         return CheckedConsent(Permission.UNKNOWN, "no record: the actor has none, or its server is old", actor, version)
     same = record.sha256 == digest if digest and record.sha256 else None
     permission, words = _judged(record, use)
-    if same is False:
-        words += "; it is another record than the one that the file was made under"
+    if same is False:  # the consent of a version never changes
+        permission = Permission.UNKNOWN
+        words = "not known: an actor of this name and version is here, but it has another consent than the file names"
     return CheckedConsent(permission, words, actor, version, record, same)
 
 

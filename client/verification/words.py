@@ -11,6 +11,7 @@ from provenance.credentials.reading import Credentials, State
 from provenance.verification import Verification
 from provenance.watermark.finding import FoundWatermark
 
+_MOST_CHARACTERS: Final = 300
 _STATES: Final = {
     State.TRUSTED: "valid; an authority that you trust names the signer",
     State.VALID: "valid; not changed since it was signed",
@@ -22,9 +23,15 @@ _STATES: Final = {
 def described(path: Path, found: Verification, consent: CheckedConsent, own_keys: Sequence[int]) -> Iterator[str]:
     """Yield lines for people. own_keys: ids of the keys of this machine's servers."""
     yield f"{path}: {found.mark.value}"
-    yield from _of_credentials(found.credentials)
+    yield from map(_harmless, _of_credentials(found.credentials))
     yield f"watermark: {_of_watermark(found.watermark, found.searched_pictures, own_keys)}"
-    yield f"consent: {consent.words}"
+    yield f"consent: {_harmless(consent.words)}"
+
+
+def _harmless(line: str) -> str:
+    """A line with words of a file, without what would control a terminal, and not without end."""
+    shown = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in line)
+    return shown if len(shown) <= _MOST_CHARACTERS else f"{shown[: _MOST_CHARACTERS - 1]}…"
 
 
 def _of_credentials(credentials: Credentials | None) -> Iterator[str]:
@@ -34,6 +41,9 @@ def _of_credentials(credentials: Credentials | None) -> Iterator[str]:
     beside = ", in a file beside it" if credentials.in_sidecar else ""
     faults = f" ({', '.join(credentials.faults)})" if credentials.faults else ""
     yield f"credentials: {_STATES[credentials.state]}{beside}{faults}"
+    if credentials.state not in (State.VALID, State.TRUSTED):
+        yield "  what they state cannot be relied on"
+        return
     if credentials.signer or credentials.organisation:
         vouched = "" if credentials.state is State.TRUSTED else "; nothing vouches for this name"
         yield f"  signed by {credentials.signer}, {credentials.organisation}, with {credentials.software}{vouched}"

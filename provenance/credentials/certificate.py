@@ -18,8 +18,10 @@ from provenance.private_files import write_private
 from serving.errors import BadSettings
 
 SELF_MADE_ORGANISATION: Final = "Everybody Dance (self-made certificate)"
-CHAIN_FILE: Final = "certificates.pem"
-KEY_FILE: Final = "key.pem"
+IDENTITY_FILE: Final = "identity.pem"
+"""The private key and its certificates, in one file: two could come from two processes."""
+_FIRST_USE: Final = "--certificate"
+_BEGIN_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 _YEARS: Final = 10
 _MOST_BYTES: Final = 2**20
 _CURVES: Final = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
@@ -40,9 +42,37 @@ class Identity:
         return _common_name(x509.load_pem_x509_certificates(self.chain_pem)[0])
 
 
-def read_identity(chain: Path, key: Path, *, setting: str, is_self_made: bool = False) -> Identity:
+def read_identity(chain: Path, key: Path, *, setting: str) -> Identity:
     """Read a certificate chain and its private key, both PEM. Raises BadSettings for `setting`, never quoting a key."""
-    chain_pem, key_pem = _read(chain, setting), _read(key, setting)
+    return _identity(_read(chain, setting), _read(key, setting), chain, key, setting, is_self_made=False)
+
+
+def self_made_identity(folder: Path, who: str) -> Identity:
+    """Return the identity in `folder`, which is made on first use and says in its name that it is self-made.
+
+    Nothing vouches for it: it shows that files with the same signer come from the same place, and that a file was not
+    changed. who: the common name of a new one, such as a host's name. Raises OSError, BadSettings for a damaged file.
+    """
+    path = folder / IDENTITY_FILE
+    if not path.exists():
+        made = _made(who[:64] or "unnamed")
+        write_private(path, made.key_pem + made.chain_pem)  # of two processes that are here at once, one is faster
+    both = _read(path, _FIRST_USE)
+    begins = both.find(_BEGIN_CERTIFICATE)
+    if begins < 0:
+        raise BadSettings(_FIRST_USE, f"{path}: expected a private key and certificates; delete it to make new ones")
+    return _identity(both[begins:], both[:begins], path, path, _FIRST_USE, is_self_made=True)
+
+
+def is_self_made(organisation: str) -> bool:
+    """Whether a certificate of this organisation says that it was made on first use."""
+    return organisation == SELF_MADE_ORGANISATION
+
+
+def _identity(
+    chain_pem: bytes, key_pem: bytes, chain: Path, key: Path, setting: str, *, is_self_made: bool
+) -> Identity:
+    """Check that a certificate and a key can sign. chain, key: their files, for messages. Raises BadSettings."""
     try:
         signer = x509.load_pem_x509_certificates(chain_pem)[0]
     except ValueError:
@@ -65,28 +95,6 @@ def read_identity(chain: Path, key: Path, *, setting: str, is_self_made: bool = 
     if signer.not_valid_after_utc < datetime.datetime.now(datetime.UTC):
         raise BadSettings(setting, f"{chain}: the certificate ended on {signer.not_valid_after_utc:%Y-%m-%d}")
     return Identity(chain_pem, key_pem, algorithm, is_self_made)
-
-
-def self_made_identity(folder: Path, who: str) -> Identity:
-    """Return the identity in `folder`, which is made on first use and says in its name that it is self-made.
-
-    Nothing vouches for it: it shows that files with the same signer come from the same place, and that a file was not
-    changed. who: the common name of a new one, such as a host's name. Raises OSError, BadSettings for damaged files.
-    """
-    chain, key = folder / CHAIN_FILE, folder / KEY_FILE
-    if not chain.exists():
-        made = _made(who[:64] or "unnamed")
-        # The key first: of two processes that are here at once, the one that writes it writes the certificate.
-        if write_private(key, made.key_pem):
-            write_private(chain, made.chain_pem)
-        elif not chain.exists():
-            raise BadSettings("certificate", f"{key} has no {chain.name} beside it; delete it to make new ones")
-    return read_identity(chain, key, setting="certificate", is_self_made=True)
-
-
-def is_self_made(organisation: str) -> bool:
-    """Whether a certificate of this organisation says that it was made on first use."""
-    return organisation == SELF_MADE_ORGANISATION
 
 
 def _made(who: str) -> Identity:

@@ -15,15 +15,15 @@ MEDIA_TYPES: Final = {
     ".jpeg": "image/jpeg",
     ".webp": "image/webp",
 }
-"""By suffix. Other files get a sidecar, such as clip.c2pa for clip.mkv."""
+"""By suffix. Other files get a sidecar, such as clip.mkv.c2pa for clip.mkv."""
 SIDECAR_SUFFIX: Final = ".c2pa"
 OTHER_MEDIA_TYPE: Final = "application/octet-stream"
 _HEADER_BYTES: Final = 12
 
 
 def sidecar_of(path: Path) -> Path:
-    """Return where the Content Credentials of a file are that cannot hold any: clip.c2pa for clip.mkv."""
-    return path.with_suffix(SIDECAR_SUFFIX)
+    """Return where the Content Credentials of a file are that cannot hold any: clip.mkv.c2pa for clip.mkv."""
+    return path.with_name(path.name + SIDECAR_SUFFIX)
 
 
 def media_type_of(source: Path) -> str | None:

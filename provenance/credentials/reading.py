@@ -1,4 +1,4 @@
-"""Reads and checks the Content Credentials of a file, whoever made it."""
+"""Reads and checks the Content Credentials of any file, also of other software."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class State(Enum):
     TRUSTED = "trusted"
     """Valid, and the signer's certificate leads to one of the given trust anchors."""
     VALID = "valid"
-    """Signed by the named signer, and the file was not changed since. Nobody was asked who the signer is."""
+    """Signed, and the file was not changed since. Nothing vouches for the name of the signer."""
     CHANGED = "changed"
     """Signed, and the file was changed since."""
     INVALID = "invalid"
@@ -40,7 +40,7 @@ class Credentials:
     signer, organisation: of the certificate. software: that made the claim. source_types: IPTC's digital source types,
     such as compositeWithTrainedAlgorithmicMedia. stated: what this software says of its files (see
     `provenance.credentials.manifest`); empty for files of other software. ingredients: title and whether the source has
-    credentials of its own. faults: C2PA's codes of what is wrong. in_sidecar: whether they are in a file beside it.
+    valid credentials of its own. faults: C2PA's codes of what is wrong. in_sidecar: whether a file beside it has them.
     """
 
     state: State
@@ -129,12 +129,17 @@ def _credentials(found: dict[str, Any], *, in_sidecar: bool) -> Credentials:
         source_types=tuple(str(action["digitalSourceType"]) for action in actions if "digitalSourceType" in action),
         stated=stated[0] if stated and isinstance(stated[0], dict) else {},
         ingredients=tuple(
-            (str(ingredient.get("title", "")), "active_manifest" in ingredient)
+            (str(ingredient.get("title", "")), _has_valid_credentials(ingredient))
             for ingredient in manifest.get("ingredients", ())
         ),
         faults=faults,
         in_sidecar=in_sidecar,
     )
+
+
+def _has_valid_credentials(ingredient: dict[str, Any]) -> bool:
+    found = ingredient.get("validation_results", {}).get("activeManifest", {}).get("failure", ())
+    return "active_manifest" in ingredient and all(one["code"] == _UNTRUSTED for one in found)
 
 
 def _state(state: str, faults: tuple[str, ...]) -> State:

@@ -11,8 +11,8 @@ from typing import Any, Final
 from provenance.credentials.certificate import Identity
 from provenance.credentials.errors import CannotSign
 from provenance.credentials.manifest import Facts, SyntheticMedia, manifest_of, printable
-from provenance.credentials.media_types import MEDIA_TYPES, OTHER_MEDIA_TYPE, media_type_of, sidecar_of
-from serving.process.atomic_files import hidden_beside, written_whole
+from provenance.credentials.media_types import MEDIA_TYPES, OTHER_MEDIA_TYPE, media_type_of
+from serving.process.atomic_files import hidden_beside
 from serving.rpc.server import VERSION
 
 _RELATIONSHIP: Final = "inputTo"
@@ -44,32 +44,30 @@ class ContentCredentials:
             ) from error
 
     def sign(self, written: Path, name: Path, facts: Facts) -> Path | None:
-        """Sign a complete file before it gets its `name`. Return the sidecar's final name, if one was needed.
+        """Sign a complete file before it gets its `name`.
 
-        A container that can hold credentials is replaced by one with them. The sidecar of another one is written under
-        its own name, so it is there before its file is. Raises CannotSign, OSError.
+        A container that can hold credentials is replaced by one with them. Of another one, return the hidden file with
+        its credentials, which the caller renames to `sidecar_of(name)`. Raises CannotSign, OSError.
         """
         import c2pa
 
         media_type = MEDIA_TYPES.get(name.suffix.lower())
-        sidecar = None if media_type else sidecar_of(name)
+        signed = hidden_beside(written.with_name(f"signed-{written.name}"))
         try:
             with _builder(name.name, facts) as builder, written.open("rb") as unsigned:
-                if sidecar is not None:
+                if media_type is None:
                     builder.set_no_embed()
-                    store = builder.sign(self._signer, OTHER_MEDIA_TYPE, unsigned, io.BytesIO())
-                    with written_whole(sidecar) as partial:
-                        partial.write_bytes(store)
-                    return sidecar
-                signed = hidden_beside(written.with_name(f"signed-{written.name}"))
-                try:
-                    with signed.open("w+b") as file:
-                        builder.sign(self._signer, media_type, unsigned, file)
-                    signed.replace(written)
-                finally:
-                    signed.unlink(missing_ok=True)
+                    signed.write_bytes(builder.sign(self._signer, OTHER_MEDIA_TYPE, unsigned, io.BytesIO()))
+                    return signed
+                with signed.open("w+b") as file:
+                    builder.sign(self._signer, media_type, unsigned, file)
+            signed.replace(written)
         except c2pa.C2paError as error:
+            signed.unlink(missing_ok=True)
             raise CannotSign(f"{name} cannot be signed: {error}") from error
+        except BaseException:
+            signed.unlink(missing_ok=True)
+            raise
         return None
 
 
@@ -81,34 +79,36 @@ def _builder(title: str, facts: Facts) -> Any:
     manifest["ingredients"] = [_named(source) for source in facts.sources if source not in parsed]
     builder = c2pa.Builder(manifest, c2pa.Context.from_dict(_SETTINGS))
     for source in parsed:
-        described = {"title": printable(source.name), "relationship": _RELATIONSHIP}
-        with source.open("rb") as file:
-            builder.add_ingredient(json.dumps(described), media_type_of(source), file)
+        _add(builder, source)
     return builder
+
+
+def _add(builder: Any, source: Path) -> None:
+    """Add a source with the Content Credentials that it may have."""
+    described = {"title": printable(source.name), "relationship": _RELATIONSHIP}
+    with source.open("rb") as file:
+        builder.add_ingredient(json.dumps(described), media_type_of(source), file)
 
 
 def _is_parsed(source: Path) -> bool:
     """Whether C2PA can read a source, and keep the Content Credentials that it may have."""
     import c2pa
 
-    media_type = media_type_of(source)
-    if media_type is None:
-        return False
     try:
-        with c2pa.Builder({"claim_generator_info": []}) as probe, source.open("rb") as file:
-            probe.add_ingredient("{}", media_type, file)
-    except c2pa.C2paError:  # its own credentials are damaged, or it is not what its name says
+        if media_type_of(source) is None:
+            return False
+        with c2pa.Builder({"claim_generator_info": []}) as probe:
+            _add(probe, source)
+    except (c2pa.C2paError, OSError):  # it is not what its first bytes say, or it is gone
         return False
     return True
 
 
 def _named(source: Path) -> dict[str, Any]:
-    """A source that C2PA cannot read, as an ingredient that is named by its content."""
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {
-        "title": printable(source.name),
-        "format": OTHER_MEDIA_TYPE,
-        "relationship": _RELATIONSHIP,
-        "instance_id": f"sha256:{digest}",
-    }
+    """A source that C2PA cannot read, as an ingredient: named by its content, or by its name alone if it is gone."""
+    described = {"title": printable(source.name), "format": OTHER_MEDIA_TYPE, "relationship": _RELATIONSHIP}
+    try:
+        with source.open("rb") as file:
+            return {**described, "instance_id": f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"}
+    except OSError:  # an unplugged disk must not cost an hour's work
+        return {**described, "description": "It could not be read when this file was signed."}

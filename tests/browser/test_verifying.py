@@ -17,7 +17,7 @@ from tests.browser.visits import Visits
 from tests.page_words import sentence
 from tests.pipeline.chain import Stack
 from tests.pipeline.web.gateway import gateway_of
-from tests.signed_files import changed, scene, signer, write_video
+from tests.signed_files import changed, scene, sign, write_video
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -33,7 +33,7 @@ def _signed(stack: Stack, folder: Path) -> Path:
     anna = ActorStore(stack.actors_root).load("anna")
     path = write_video(folder / "anna.mp4", [Watermark(Payload(0x0BAD, 7)).marked(scene(each)) for each in range(4)])
     facts = SyntheticMedia(actor="anna", actor_version=anna.version, consent_sha256=anna.consent.sha256())
-    signer(folder).sign(path, path, facts)
+    sign(path, folder, facts)
     return path
 
 
@@ -88,7 +88,7 @@ async def test_a_sidecar_is_chosen_with_its_file(quick_stack: Stack, visits: Vis
     """Both are sent in one piece; a file above the limit is not sent at all; an upload can be cancelled."""
     path = write_video(tmp_path / "anna.webm", [scene()])
     facts = SyntheticMedia(actor="anna", actor_version=1)
-    sidecar = signer(tmp_path).sign(path, path, facts)
+    sidecar = sign(path, tmp_path, facts)
     assert sidecar is not None
     async with gateway_of(quick_stack.address, max_verify_bytes=2**20) as address:
         page = (await DancePage(await visits.open(f"{address}/")).ready()).page

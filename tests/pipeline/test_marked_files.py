@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import pytest
 
 from client.media.background import chosen_background
@@ -19,6 +20,7 @@ from client.transfer.job import TransferJob
 from client.transfer.report import TransferReport
 from client.transfer.run import transfer
 from motion.wardrobe.pieces import Wardrobe
+from provenance.credentials.media_types import sidecar_of
 from provenance.credentials.reading import Credentials, State, read_credentials
 from provenance.watermark.server_key import key_id
 from tests.pipeline.chain import Stack, publish_actor, stack_of
@@ -98,7 +100,7 @@ async def test_a_video_states_how_it_was_made(
         "watermark_key": f"{key_id(bytes.fromhex('ab' * 32)):04x}",
         "label": "AI",
     }
-    sidecar = None if out.suffix in (".mp4", ".mov") else out.with_suffix(".c2pa")
+    sidecar = None if out.suffix in (".mp4", ".mov") else out.with_name(f"{out.name}.c2pa")
     assert report.sidecar == sidecar
     assert sorted(out.parent.iterdir()) == sorted(path for path in (out, sidecar) if path is not None)
     assert comment(out).startswith("AI-generated")
@@ -115,6 +117,10 @@ async def test_each_png_frame_is_signed(cara: Stack, tmp_path: Path, clip: Path)
 
 async def test_a_file_without_credentials_says_so(cara: Stack, tmp_path: Path, clip: Path) -> None:
     """The user wanted none: the comment tells, and the watermark is there all the same."""
+    frames = tmp_path / "frames"
+    await danced(cara, clip, frames, credentials=None, background=chosen_background("transparent"))
+    assert all(b"without Content Credentials (--no-credentials)" in path.read_bytes() for path in frames.iterdir())
+    assert all(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape == (SIDE_PX, SIDE_PX, 4) for path in frames.iterdir())
     out = tmp_path / "o.mp4"
     await danced(cara, clip, out, credentials=None)
     assert read_credentials(out) is None
@@ -127,6 +133,33 @@ async def test_a_repeated_transfer_replaces_a_sidecar(cara: Stack, tmp_path: Pat
     await danced(cara, clip, out, credentials=signer(tmp_path))
     await danced(cara, clip, out, credentials=signer(tmp_path), label="AI", replace_out=True)
     assert signed(out).stated["label"] == "AI"
+    await danced(cara, clip, out, credentials=None, replace_out=True)
+    assert read_credentials(out) is None
+    assert not sidecar_of(out).exists()
+
+
+async def test_a_mkv_and_a_webm_of_one_name_do_not_share_a_sidecar(cara: Stack, tmp_path: Path, clip: Path) -> None:
+    """Each keeps its own."""
+    behind = {"background": chosen_background("transparent")}
+    await danced(cara, clip, tmp_path / "o.mkv", credentials=signer(tmp_path))
+    await danced(cara, clip, tmp_path / "o.webm", credentials=signer(tmp_path), **behind)
+    assert signed(tmp_path / "o.mkv").says_synthetic
+    assert signed(tmp_path / "o.webm").says_synthetic
+
+
+async def test_a_clip_that_is_gone_costs_no_work(cara: Stack, tmp_path: Path, clip: Path) -> None:
+    """Its disk was unplugged after it was read: the film is kept, and says so."""
+    out = tmp_path / "o.mp4"
+    credentials = signer(tmp_path)
+    sign = credentials.sign
+
+    def unplugged(*given: Any) -> Path | None:
+        clip.unlink()
+        return sign(*given)
+
+    credentials.sign = unplugged  # type: ignore[method-assign]
+    await danced(cara, clip, out, credentials=credentials)
+    assert signed(out).ingredients == (("clip.mp4", False),)
 
 
 async def test_an_overlay_of_joints_is_called_edited(tmp_path: Path, clip: Path) -> None:

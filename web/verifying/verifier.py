@@ -106,7 +106,9 @@ class Verifier:
             raise Refused(422, "check_too_long", text) from error
 
     def _verified(self, file: Path, stopped: Event) -> Verification:
-        file = file.rename(file.with_suffix(suffix_of(file)))
+        sidecar, file = sidecar_of(file), file.rename(file.with_suffix(suffix_of(file)))
+        if sidecar.exists():
+            sidecar.rename(sidecar_of(file))
         check_bounds(file, self._settings.max_clip_side_px)
         try:
             found = verify(file, trust_anchors_pem=self._trust_anchors_pem, should_stop=stopped.is_set)

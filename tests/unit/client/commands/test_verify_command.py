@@ -61,10 +61,12 @@ def test_a_marked_file_is_explained_in_words(
 
 
 def test_exit_codes_are_for_scripts(film: Path, actors: Path, tmp_path: Path, capsys) -> None:
-    """3 for no mark, 4 for a changed file, 5 for a use that the consent does not allow, 1 for what is no video."""
+    """3: no mark. 4: changed. 5: the consent does not allow the use. 6: that is not known. 1: it is not a video."""
     arguments = ["--actors", str(actors), "--json"]
     assert run(["verify", str(film), "--use", "commercial", *arguments]) == 5
     assert json.loads(capsys.readouterr().out)["consent"]["allowed"] == "no"
+    assert run(["verify", str(film), "--use", "public", "--actors", str(tmp_path / "none"), "--json"]) == 6
+    assert json.loads(capsys.readouterr().out)["consent"]["allowed"] == "unknown"
     plain = write_video(tmp_path / "plain.mp4", [scene(index) for index in range(6)])
     assert run(["verify", str(plain), *arguments]) == 3
     assert json.loads(capsys.readouterr().out)["mark"] == "unmarked"
@@ -80,3 +82,15 @@ def test_a_revoked_consent_is_told(film: Path, actors: Path, capsys: pytest.Capt
     capsys.readouterr()
     assert run(["verify", str(film), "--actors", str(actors)]) == 5
     assert "revoked" in capsys.readouterr().out
+
+
+def test_words_of_a_file_cannot_control_the_terminal(film: Path, actors: Path, tmp_path: Path, capsys) -> None:
+    """Unprintable characters are escaped, and what a changed file states is not repeated."""
+    evil = write_video(tmp_path / "evil.mp4", [scene(index) for index in range(2)])
+    signer(tmp_path).sign(evil, evil, SyntheticMedia(actor="\x1b[2Jgone", actor_version=1))
+    run(["verify", str(evil), "--actors", str(actors)])
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "\\x1b[2Jgone" in said
+    run(["verify", str(changed(evil, 0.9)), "--actors", str(actors)])
+    assert "gone" not in capsys.readouterr().out

@@ -9,7 +9,7 @@ import pytest
 from client.command_line import run
 from client.media.signing import Signing
 from client.terminal.display import Display
-from provenance.credentials.certificate import CHAIN_FILE, KEY_FILE, self_made_identity
+from provenance.credentials.certificate import self_made_identity
 from provenance.credentials.errors import CannotSign
 from serving.errors import BadSettings
 
@@ -38,13 +38,16 @@ def test_no_credentials_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_users_certificate_signs(tmp_path: Path) -> None:
     """It is used as it is; only one of its two files is refused, and so is a folder that cannot be written."""
-    self_made_identity(tmp_path, "the studio")
-    files = Signing(certificate=tmp_path / CHAIN_FILE, certificate_key=tmp_path / KEY_FILE)
+    made = self_made_identity(tmp_path, "the studio")
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(made.chain_pem)
+    key.write_bytes(made.key_pem)
+    files = Signing(certificate=chain, certificate_key=key)
     found = files.credentials(Display())
     assert found is not None
     assert (found.identity.name, found.identity.is_self_made) == ("the studio", False)
     with pytest.raises(BadSettings, match="--certificate-key belong together: name both or neither"):
-        Signing(certificate=tmp_path / CHAIN_FILE).credentials(Display())
+        Signing(certificate=chain).credentials(Display())
 
 
 def test_a_folder_of_keys_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,10 +76,10 @@ def test_bad_options_are_noticed_before_any_work(
 
 def test_a_sidecar_of_others_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str], make_video) -> None:
     """It may belong to another file of that name."""
-    (tmp_path / "o.c2pa").write_text("of another file")
+    (tmp_path / "o.mkv.c2pa").write_text("of another file")
     arguments = ["transfer", str(make_video(frames=2)), "--actor", "anna", "-o", str(tmp_path / "o.mkv")]
     assert run(arguments) == 1
-    assert "o.c2pa exists already; --force overwrites it" in " ".join(capsys.readouterr().err.split())
+    assert "o.mkv.c2pa exists already; --force overwrites it" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_certificate_that_c2pa_refuses_is_noticed_before_any_work(tmp_path: Path) -> None:

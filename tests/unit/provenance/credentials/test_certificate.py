@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from provenance.credentials.certificate import (
-    CHAIN_FILE,
-    KEY_FILE,
+    IDENTITY_FILE,
     SELF_MADE_ORGANISATION,
     read_identity,
     self_made_identity,
@@ -52,15 +51,16 @@ def test_the_first_use_makes_an_identity_that_says_so(tmp_path: Path) -> None:
     for certificate in (signer, root):
         (organisation,) = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
         assert organisation.value == SELF_MADE_ORGANISATION
-    assert stat.S_IMODE((tmp_path / "new" / KEY_FILE).stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "new" / IDENTITY_FILE).stat().st_mode) == 0o600
     assert self_made_identity(tmp_path / "new", "another name") == first
 
 
-def test_half_an_identity_is_refused(tmp_path: Path) -> None:
-    """A key without its certificate is not replaced in silence: the user says what to do with it."""
+def test_a_damaged_identity_is_refused(tmp_path: Path) -> None:
+    """It is not replaced in silence: the user says what to do with it."""
+    identity = tmp_path / IDENTITY_FILE
     self_made_identity(tmp_path, "a host")
-    (tmp_path / CHAIN_FILE).unlink()
-    with pytest.raises(BadSettings, match=r"has no certificates.pem beside it; delete it to make new ones"):
+    identity.write_bytes(identity.read_bytes().partition(b"-----BEGIN CERTIFICATE")[0])
+    with pytest.raises(BadSettings, match="expected a private key and certificates; delete it to make new ones"):
         self_made_identity(tmp_path, "a host")
 
 

@@ -32,8 +32,11 @@ def written(path: Path) -> Path:
 def test_a_signed_file_says_what_it_is_until_a_byte_changes(tmp_path: Path, name: str) -> None:
     """Containers that hold credentials have them, others a sidecar; either way, a changed picture is noticed."""
     path = written(tmp_path / name)
-    sidecar = signer(tmp_path).sign(path, path, FACTS)
-    assert sidecar == (tmp_path / "o.c2pa" if name in ("o.mkv", "o.webm") else None)
+    marks = FileMarks(signer(tmp_path), FACTS)
+    marks.sign(path, path)
+    marks.name(path, path)
+    sidecar = marks.sidecar
+    assert sidecar == (tmp_path / f"{name}.c2pa" if name in ("o.mkv", "o.webm") else None)
     found = read_credentials(path)
     assert found is not None
     assert (found.state, found.in_sidecar) == (State.VALID, sidecar is not None)
@@ -149,5 +152,5 @@ def test_facts_that_were_never_set_are_noticed(tmp_path: Path) -> None:
 
 
 def test_a_sidecar_lies_beside_its_file() -> None:
-    """It has the file's name and its own suffix."""
-    assert sidecar_of(Path("out/clip.mkv")) == Path("out/clip.c2pa")
+    """It has the file's whole name: clip.mkv and clip.webm do not share one."""
+    assert sidecar_of(Path("out/clip.mkv")) == Path("out/clip.mkv.c2pa")

@@ -22,7 +22,7 @@ from provenance.watermark.marking import Watermark
 from serving.actors.store import ActorStore
 from serving.errors import BadSettings
 from tests.pipeline.chain import Stack
-from tests.signed_files import changed, scene, signer, write_video
+from tests.signed_files import changed, scene, sign, write_video
 from tests.unit.web.verifying.conftest import KEY_IDS, Build, Gateway
 
 _NOWHERE = "127.0.0.1:1"
@@ -35,7 +35,7 @@ def signed(gateway: Gateway, folder: Path, name: str = "o.mp4", key_id: int | No
         pictures = [Watermark(Payload(key_id, 7)).marked(picture) for picture in pictures]
     path, anna = write_video(folder / name, pictures), gateway.anna
     facts = SyntheticMedia(actor="anna", actor_version=anna.version, consent_sha256=anna.consent.sha256())
-    signer(folder).sign(path, path, facts)
+    sign(path, folder, facts)
     return path
 
 
