@@ -23,7 +23,7 @@ def signer(folder: Path) -> ContentCredentials:
 
 
 def sign(path: Path, folder: Path, facts: SyntheticMedia = FACTS) -> Path | None:
-    """Sign a file in place, as a client does, with the identity of `signer(folder)`. Return its sidecar, if it has one."""
+    """Sign a file in place, as a client does, with the identity of `signer(folder)`. Return its sidecar, if any."""
     marks = FileMarks(signer(folder), facts)
     marks.sign(path, path)
     marks.name(path, path)

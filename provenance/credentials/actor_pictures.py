@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +49,8 @@ class ActorPictures:
         unsigned = hidden_beside(path)
         try:
             write_preview(unsigned, pictures, frames_per_second, finished=self._watermark.marked)
-            self._credentials.sign(unsigned, path, self._facts)
+            facts = replace(self._facts, watermark_key_id=self._watermark.payload.key_id)
+            self._credentials.sign(unsigned, path, facts)
             unsigned.replace(path)
         finally:
             unsigned.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import cv2
@@ -84,3 +86,13 @@ def test_a_search_can_be_stopped(both: Path) -> None:
     """Ctrl-C is noticed at the next picture."""
     with pytest.raises(KeyboardInterrupt):
         verify(both, should_stop=lambda: True)
+
+
+def test_the_sample_actors_preview_is_marked(root: Path) -> None:
+    """Every page shows it: it carries both layers, and names the sample's consent."""
+    found = verify(root / "samples/actors/sample/1/preview.webp")
+    assert found.mark is Mark.MARKED
+    assert found.watermark is not None
+    stored = json.loads((root / "samples/actors/sample/1/actor.json").read_text())["consent_record"]
+    consent = json.dumps(stored, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert found.stated["consent_sha256"] == hashlib.sha256(consent.encode()).hexdigest()

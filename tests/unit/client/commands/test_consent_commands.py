@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +70,8 @@ def test_one_version_can_be_revoked(store: ActorStore, capsys):
         (["revoke", "--reason", "x", "--by", "x" * 201], 1, "--by: 201 characters; at most 200 are kept"),
         (["revoke", "--reason", "x", "--version", "9"], 1, "has no version 9; it has: 1, 2, 3"),
         (["delete"], 2, "there is no terminal to ask: --yes deletes without asking"),
+        (["revoke", "--reason", "x\udcff"], 1, "--reason: expected valid Unicode, got 'x"),
+        (["delete", "--by", "x" * 501, "--yes"], 1, "--by: 501 characters; at most 200 are kept"),
         (["delete", "--version", "9", "--yes"], 1, "has no version 9; it has: 1, 2, 3"),
         (["delete", "--version", "1", "--footage", "--yes"], 2, "--footage goes with the whole actor"),
     ],
@@ -90,7 +93,8 @@ def test_a_deletion_leaves_only_the_history(store: ActorStore, tmp_path: Path, c
     assert said.out.startswith("deleted anna, versions 1, 2, 3\n")
     remains = " ".join(said.err.split())
     assert "the footage that the training read; copies of the folder" in remains
-    assert "A cluster's volumes" in remains
+    assert "footage that the page's gateway keeps in WEB_DATA_FOLDER. A cluster's volumes" in remains
+    assert "A training that is running publishes the person again, unless the consent was revoked" in remains
     assert [path.name for path in (store.root / "anna").iterdir()] == [HISTORY_FILE]
     assert sorted(path.name for path in store.root.iterdir()) == ["anna", "ben"]
     assert _events(store)[-1] == ("deleted", [1, 2, 3])
@@ -120,6 +124,29 @@ def test_one_version_can_be_deleted(store: ActorStore, served: Served | None, de
     assert ActorStore(store.root).served("anna") == then
 
 
+def test_what_a_killed_publisher_left_goes_with_any_version(store: ActorStore):
+    """It has pictures of the person. A publisher that is at work goes on."""
+    left, at_work = (store.root / "anna" / f".publishing-{name}" for name in ("left", "at-work"))
+    for folder in (left, at_work):
+        folder.mkdir()
+    os.utime(left, (0, 0))
+    assert _dance(store, "delete", "--version", "1", "--yes") == 0
+    assert (left.exists(), at_work.exists()) == (False, True)
+
+
+def test_a_history_that_takes_no_more_events_is_said(store: ActorStore, capsys):
+    """In one line, and nothing is deleted."""
+    with (store.root / "anna" / HISTORY_FILE).open("r+b") as file:
+        file.truncate(2**24 + 1)
+    for words in (["revoke", "--reason", "she asked"], ["delete", "--yes"]):
+        assert _dance(store, *words) == 1
+        assert capsys.readouterr().err.startswith("error: actor 'anna': consent_history.jsonl: ")
+        command = [words[0], "anna", *(word for word in words[1:] if word != "--yes"), "--actors", str(store.root)]
+        assert rollout_cli.main(command) == 1
+        assert capsys.readouterr().err.startswith("error: actor 'anna': consent_history.jsonl: ")
+    assert store.versions("anna") == [1, 2, 3]
+
+
 def test_a_terminal_is_asked_first(store: ActorStore, capsys, monkeypatch):
     """Without a yes, nothing is deleted."""
 
@@ -145,7 +172,7 @@ def test_an_interrupted_deletion_is_finished_by_the_same_command(store: ActorSto
     assert _dance(store, "delete", "--yes") == 1
     assert "the same command continues" in capsys.readouterr().err
     assert store.ids() == ["ben"]
-    assert len(list(store.root.glob(".*.removed"))) == 1
+    assert len(list(store.root.glob(".*.removed"))) == 3
     monkeypatch.undo()
     assert _dance(store, "delete", "--yes") == 0
     assert "deleted what an interrupted deletion had left" in capsys.readouterr().out

@@ -84,6 +84,23 @@ def test_a_revoked_consent_is_told(film: Path, actors: Path, capsys: pytest.Capt
     assert "revoked" in capsys.readouterr().out
 
 
+def test_a_deletion_is_told(film: Path, actors: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The list of actors does not have the version any more, but its history does."""
+    assert run(["actors", "delete", "anna", "--yes", "--actors", str(actors)]) == 0
+    capsys.readouterr()
+    assert run(["verify", str(film), "--actors", str(actors)]) == 5
+    assert "consent: actor 'anna' version 1 was deleted on" in capsys.readouterr().out
+
+
+def test_a_revocation_is_told_after_the_deletion(film: Path, actors: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says why the person does not want the file to be used."""
+    assert run(["actors", "revoke", "anna", "--reason", "she asked", "--actors", str(actors)]) == 0
+    assert run(["actors", "delete", "anna", "--yes", "--actors", str(actors)]) == 0
+    capsys.readouterr()
+    assert run(["verify", str(film), "--actors", str(actors)]) == 5
+    assert "she asked" in capsys.readouterr().out
+
+
 def test_words_of_a_file_cannot_control_the_terminal(film: Path, actors: Path, tmp_path: Path, capsys) -> None:
     """Unprintable characters are escaped, and what a changed file states is not repeated."""
     evil = write_video(tmp_path / "evil.mp4", [scene(index) for index in range(2)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -122,11 +123,54 @@ def test_one_revoked_version_leaves_the_others(store: ActorStore, tmp_path: Path
     assert store.served("anna") == Served(1)
     store.serve("anna", Served(2))
     assert store.served("anna").versions == ()
-    store.serve("anna", None)
+    assert _why_not(store)[1].startswith("the consent to actor 'anna' version 2 was revoked on 2026-03-01")
     assert publish_tiny(store, tmp_path, "anna", consent=AGREED).version == 3
     assert store.load("anna").version == 3
+    store.serve("anna", Served(2))
+    assert _why_not(store)[0] == "revoked"
+    store.serve("anna", None)
     with pytest.raises(ActorNotFound):
         store.revoke("anna", 9, reason="")
+
+
+def test_a_deleted_version_is_not_said_to_have_failed_the_quality_gate(store: ActorStore):
+    """It was the one that a person had chosen."""
+    store.serve("anna", Served(2))
+    store.delete("anna", 2)
+    with pytest.raises(ActorUnusable, match=r"has version 1, .* or the version that was served is deleted"):
+        store.load("anna")
+
+
+def test_the_history_says_what_ended_a_version_that_is_gone(store: ActorStore):
+    """A revocation rather than the deletion that followed it."""
+    store.revoke("anna", 2, reason="it shows a scar")
+    store.delete("anna")
+    assert store.consents.past("anna", 1) == "actor 'anna' version 1 was deleted on 2026-03-01 at 12:00 UTC"
+    assert store.consents.past("anna", 2).endswith("version 2 was revoked on 2026-03-01 at 12:00 UTC: it shows a scar")
+    assert [store.consents.past(*gone) for gone in (("anna", 3), ("ben", 1))] == ["", ""]
+
+
+def test_a_version_is_not_published_without_its_record(store: ActorStore, tmp_path: Path, monkeypatch):
+    """A publisher that tries again does not publish it twice."""
+    with monkeypatch.context() as patched:
+        patched.setattr("serving.actors.consents.append_event", _full_disk)
+        with pytest.raises(OSError, match="No space"):
+            publish_tiny(store, tmp_path, "anna", consent=AGREED)
+    assert store.versions("anna") == [1, 2]
+    assert publish_tiny(store, tmp_path, "anna", consent=AGREED).version == 3
+    assert not list((store.root / "anna").glob(".publishing-*"))
+
+
+def _full_disk(home: Path, event: ConsentEvent) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("text", ["x" * 501, "\udcff"])
+def test_an_event_that_could_not_be_read_is_not_written(store: ActorStore, text: str):
+    """It would damage the history, and the actor with it."""
+    with pytest.raises(ActorUnusable, match=r"'anna': consent_history\.jsonl: "):
+        store.delete("anna", by=text)
+    assert store.load("anna").version == 2
 
 
 def test_the_history_says_what_happened(store: ActorStore):

@@ -22,7 +22,7 @@ from provenance.watermark.marking import Watermark
 from serving.actors.store import ActorStore
 from serving.errors import BadSettings
 from tests.pipeline.chain import Stack
-from tests.signed_files import changed, scene, sign, write_video
+from tests.signed_files import changed, scene, sign, signer, write_video
 from tests.unit.web.verifying.conftest import KEY_IDS, Build, Gateway
 
 _NOWHERE = "127.0.0.1:1"
