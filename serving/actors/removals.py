@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 import uuid
 from collections.abc import Iterable
@@ -26,20 +28,24 @@ class Removals:
     def bury(self, entries: Iterable[Path]) -> None:
         """Move files and folders out of sight, one at once each, and delete them. Those that are missing are ignored.
 
-        Raises OSError if files stay; `finish` deletes them later.
+        Raises OSError if files stay. Those out of sight are deleted later by `finish`, which others may call meanwhile.
         """
-        grave = self._root / f".{uuid.uuid4().hex}{_REMOVED}"
-        for entry in entries:
-            grave.mkdir(exist_ok=True)
+        buried = list(entries)
+        for entry in buried:
             with suppress(FileNotFoundError):
-                entry.rename(grave / entry.name)
+                entry.rename(self._root / f".{uuid.uuid4().hex}{_REMOVED}")
+        for entry in buried:
+            if os.path.lexists(entry):
+                raise OSError(errno.EEXIST, "was written again while it was deleted", str(entry))
         self.finish()
 
     def finish(self) -> bool:
         """Delete what is left of removals, such as after a kill; return whether there was any. Raises OSError."""
         left = list(self._root.glob(f".*{_REMOVED}"))
-        for folder in left:
-            shutil.rmtree(folder)
+        for entry in left:
+            while os.path.lexists(entry):
+                with suppress(FileNotFoundError):  # another process deletes it too
+                    entry.unlink() if _is_file(entry) else shutil.rmtree(entry)
         return bool(left)
 
     def remember(self, actor_id: str, last: int) -> None:
@@ -60,3 +66,7 @@ class Removals:
     def _memory_of(self, actor_id: str) -> Path:
         # A hash, because an id may be the name of the person who withdrew.
         return self._root / _LAST_REMOVED / hashlib.sha256(actor_id.encode()).hexdigest()[:32]
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_symlink() or not path.is_dir()
