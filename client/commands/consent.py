@@ -20,8 +20,9 @@ from training.options import DEFAULT_WORK
 
 _REMAINS = (
     "the footage that the training read; copies of the folder, such as on other servers or in backups; videos that "
-    "were made, and checkpoints, which contain a picture, on the machines of those who danced. A cluster's volumes are "
-    "folders of their own: run this command there"
+    "were made, and checkpoints, which contain a picture, on the machines of those who danced; dances, recordings and "
+    "footage that the page's gateway keeps in WEB_DATA_FOLDER. A cluster's volumes are folders of their own: run this "
+    "command there. A training that is running publishes the person again, unless the consent was revoked"
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The actor.")]
@@ -69,7 +70,7 @@ def delete(
     # No other command needs it.
     from training.process.deleted_footage import delete_folders, footage_folders, other_footage
 
-    display = Display()
+    display, by = Display(), rollout_cli.checked_by(by or user_name())
     if footage and version:
         raise UsageError("--footage goes with the whole actor, not with --version")
     check_folder(actors)
@@ -86,7 +87,7 @@ def delete(
     try:
         if folders:  # first: the versions say which footage it is
             delete_folders(folders, work)
-        deleted = store.delete(name, version, by=by or user_name(), footage=footage) if versions else ()
+        deleted = store.delete(name, version, by=by, footage=footage) if versions else ()
     except OSError as error:
         raise _unwritable(error, actors) from error
     out = display.out

@@ -103,6 +103,11 @@ class ConsentHistory:
         return next((event for event in deletions if version in event.versions), None)
 
     @property
+    def has_deletions(self) -> bool:
+        """Whether any version was deleted."""
+        return any(event.kind is ConsentEventKind.DELETED for event in self.events)
+
+    @property
     def last_version(self) -> int:
         """The highest version that anything happened to; 0 if there is none. A new version gets a higher number."""
         return max((version for event in self.events for version in event.versions), default=0)
@@ -138,10 +143,13 @@ def read_history(home: Path) -> ConsentHistory:
 
 
 def append_event(home: Path, event: ConsentEvent) -> None:
-    """Add an event; readers see the file before or after it. Waits for others that add one. Raises OSError, ValueError.
+    """Add an event; readers see the file before or after it. Waits for others that add one.
 
-    The file is written anew beside its place and renamed, so that a crash leaves no half line.
+    The file is written anew beside its place and renamed, so that a crash leaves no half line. Raises OSError, and
+    BadDocument for an event that no reader would accept, or a file that is too large.
     """
+    line = json.dumps(_to_json(event), ensure_ascii=False)
+    _from_json(Fields.of(parsed(line)))
     with _locked(home):
         try:
             before = read_bounded(home / HISTORY_FILE, _MOST_BYTES)
@@ -149,9 +157,8 @@ def append_event(home: Path, event: ConsentEvent) -> None:
             before = b""
         if before and not before.endswith(b"\n"):
             before += b"\n"
-        line = json.dumps(_to_json(event), ensure_ascii=False).encode() + b"\n"
         with written_whole(home / HISTORY_FILE) as partial:
-            partial.write_bytes(before + line)
+            partial.write_bytes(before + line.encode() + b"\n")
 
 
 @contextmanager

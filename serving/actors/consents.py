@@ -17,7 +17,7 @@ from serving.actors.consent_history import (
     append_event,
     read_history,
 )
-from serving.errors import NoConsent
+from serving.errors import ActorUnusable, NoConsent
 
 
 def utc_now() -> datetime:
@@ -111,8 +111,23 @@ class Consents:
                 "expired", f"the consent to actor {actor_id!r} ended on {consent.until}: it needs a new one"
             )
 
+    def past(self, actor_id: str, version: int) -> str:
+        """Return what ended a version, which need not be here any more; "" if the history says nothing of it.
+
+        Raises ActorUnusable.
+        """
+        history, where = self.history(actor_id), f"actor {actor_id!r} version {version}"
+        if revocation := history.revocation(version):
+            return f"the consent to {where} was {revocation.text}"
+        deletion = history.deletion(version)
+        return "" if deletion is None else f"{where} was {deletion.text}"
+
     def record(self, published: Actor) -> None:
-        """Note that a version was published with its consent, if that is stated. Raises OSError."""
+        """Note the consent of a version, if it is stated, before the version is published.
+
+        If another publisher takes its number first, the history has the consents of both. This and the next two raise
+        OSError, and ActorUnusable for a history that takes no more events.
+        """
         consent = published.consent
         if not consent.is_stated:
             return
@@ -123,7 +138,7 @@ class Consents:
             consents=(agreement(consent),),
             by=consent.recorded_by,
         )
-        append_event(self._root / published.id, event)
+        self._append(published.id, event)
 
     def revoke(
         self,
@@ -135,7 +150,7 @@ class Consents:
         reason: str,
         by: str,
     ) -> ConsentEvent:
-        """Note that versions, which had these consents, were revoked. Returns the event. Raises OSError."""
+        """Note that versions, which had these consents, were revoked. Returns the event."""
         event = ConsentEvent(
             kind=ConsentEventKind.REVOKED,
             at=self.now(),
@@ -145,14 +160,19 @@ class Consents:
             by=by,
             reason=reason,
         )
-        append_event(self._root / actor_id, event)
+        self._append(actor_id, event)
         return event
 
     def delete(self, actor_id: str, versions: Iterable[int], *, by: str, footage: bool) -> None:
-        """Note that versions are deleted, before they are. Raises OSError."""
+        """Note that versions are deleted, before they are."""
         kind = ConsentEventKind.DELETED
-        event = ConsentEvent(kind=kind, at=self.now(), versions=tuple(versions), by=by, footage=footage)
-        append_event(self._root / actor_id, event)
+        self._append(actor_id, ConsentEvent(kind=kind, at=self.now(), versions=tuple(versions), by=by, footage=footage))
+
+    def _append(self, actor_id: str, event: ConsentEvent) -> None:
+        try:
+            append_event(self._root / actor_id, event)
+        except ValueError as error:
+            raise ActorUnusable(f"actor {actor_id!r}: {HISTORY_FILE}: {error}") from error
 
 
 def is_there(path: Path) -> bool:

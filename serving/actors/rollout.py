@@ -159,6 +159,17 @@ def rolled_back(now: Served) -> Served:
     return Served(now.previous)
 
 
+def why_none_served(actor_id: str, versions: list[int], *, deleted: bool) -> str:
+    """Return why new sessions get none of these versions. deleted: whether the actor had others."""
+    known, several = ", ".join(map(str, versions)), len(versions) > 1
+    return (
+        f"actor {actor_id!r} has version{'s' * several} {known}, but no version is served: "
+        f"{'none passed' if several else 'it did not pass'} the quality gate"
+        f"{', or the version that was served is deleted' * deleted}. `dance actors promote {actor_id}` "
+        f"serves {'the newest' if several else 'it'}; --actor-version {versions[-1]} dances it once"
+    )
+
+
 def _from_json(stored: Fields) -> Served:
     stored.only("version", "canary", "previous", "by_gate")
     canary = None

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from motion.documents import shortened
 from serving.actors.actor import Actor
 from serving.actors.consent import MOST_NAME_CHARACTERS
 from serving.actors.consent_history import MOST_REASON_CHARACTERS
@@ -58,22 +59,21 @@ def rollback(store: ActorStore, name: str) -> str:
 
 def revoke(store: ActorStore, name: str, version: int = 0, *, reason: str, by: str = "") -> str:
     """Revoke the consent to one version, or with 0 to the actor; see `ActorStore.revoke`. Raises BadInput too."""
-    reason, by = reason.strip(), by.strip()
+    reason = _checked("--reason", reason, MOST_REASON_CHARACTERS)
     if not reason:
         raise BadInput("--reason", "cannot be blank: those who dance the actor read it")
-    for option, text, most in (
-        ("--reason", reason, MOST_REASON_CHARACTERS),
-        ("--by", by, MOST_NAME_CHARACTERS),
-    ):
-        if len(text) > most:
-            raise BadInput(option, f"{len(text)} characters; at most {most} are kept")
-    event = store.revoke(name, version, reason=reason, by=by)
+    event = store.revoke(name, version, reason=reason, by=checked_by(by))
     return f"{name}: the consent to {numbered(event.versions)} was {event.text}"
 
 
 def delete(store: ActorStore, name: str, version: int = 0, *, by: str = "") -> str:
-    """Delete one version, or with 0 all of them; see `ActorStore.delete`."""
-    return f"deleted {name}, {numbered(store.delete(name, version, by=by))}"
+    """Delete one version, or with 0 all of them; see `ActorStore.delete`. Raises BadInput too."""
+    return f"deleted {name}, {numbered(store.delete(name, version, by=checked_by(by)))}"
+
+
+def checked_by(by: str) -> str:
+    """Return who does it, without white space around it. Raises BadInput for what the history cannot hold."""
+    return _checked("--by", by, MOST_NAME_CHARACTERS)
 
 
 def numbered(versions: Sequence[int]) -> str:
@@ -95,6 +95,17 @@ def published_line(published: Actor) -> str:
         if ActorStore(published.folder.parent.parent).served(published.id).percent(published.version):
             return f"{line}, and new sessions get it"
     return f"{line}, but not served"
+
+
+def _checked(option: str, text: str, most_characters: int) -> str:
+    text = text.strip()
+    if len(text) > most_characters:
+        raise BadInput(option, f"{len(text)} characters; at most {most_characters} are kept")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadInput(option, f"expected valid Unicode, got {shortened(text)}") from None
+    return text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,12 +11,14 @@ consents: `serving.actors.consent_history`.
 from __future__ import annotations
 
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from motion.labelmap import LABEL_MAP_VERSION
 from motion.wardrobe.pieces import WARDROBE_VERSION
@@ -41,7 +43,7 @@ from serving.actors.consent_history import HISTORY_FILE, ConsentEvent
 from serving.actors.consents import Consents, is_there, utc_now
 from serving.actors.preview import MOST_PREVIEW_BYTES, PREVIEW_FILE, read_preview
 from serving.actors.removals import Removals
-from serving.actors.rollout import SERVING_FILE, Served, gated, read_served, write_served
+from serving.actors.rollout import SERVING_FILE, Served, gated, read_served, why_none_served, write_served
 from serving.actors.wardrobe_facts import WardrobeFacts
 from serving.errors import ActorNotFound, ActorUnusable, NoConsent
 
@@ -60,6 +62,9 @@ __all__ = [
     "Padding",
     "WardrobeFacts",
 ]
+
+_PUBLISHING: Final = ".publishing-"
+_LONGEST_PUBLISHING_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +159,7 @@ class ActorStore:
         if version == 0:
             version = self._served(actor_id, versions).version
             if version == 0:
-                self.consents.check_events(actor_id, versions[-1])
-                raise ActorUnusable(_none_served(actor_id, versions))
+                raise self._none_served(actor_id, versions)
         self._check_known(actor_id, version, versions)
         actor = read_actor(actor_id, version, self.root / actor_id / str(version))
         self.consents.check(actor)
@@ -184,12 +188,23 @@ class ActorStore:
         return self._served(actor_id, self._known_versions(actor_id))
 
     def _served(self, actor_id: str, versions: list[int]) -> Served:
-        home, history = self.root / actor_id, self.consents.history(actor_id)
-        gone = [version for version in versions if history.revocation(version) or history.deletion(version)]
-        left = [version for version in versions if version not in gone]
+        home, left = self.root / actor_id, self._left(actor_id, versions)
+        gone = [version for version in versions if version not in left]
         if left and gone and not (home / SERVING_FILE).exists():
             return read_served(home, left)
         return read_served(home, versions).without(gone)
+
+    def _left(self, actor_id: str, versions: list[int]) -> list[int]:
+        """Return the versions that were neither revoked nor deleted."""
+        history = self.consents.history(actor_id)
+        return [version for version in versions if not history.revocation(version) and not history.deletion(version)]
+
+    def _none_served(self, actor_id: str, versions: list[int]) -> ActorUnusable:
+        """Return why new sessions get no version. Raises NoConsent if the version that was chosen has lost its own."""
+        left = self._left(actor_id, versions)
+        chosen = read_served(self.root / actor_id, versions).version
+        self.consents.check_events(actor_id, chosen or (left or versions)[-1])
+        return ActorUnusable(why_none_served(actor_id, left, deleted=self.consents.history(actor_id).has_deletions))
 
     def check_consent(self, actor: Actor) -> None:
         """Raise NoConsent unless the consent to a version allows it to be served now; see `Consents.check`."""
@@ -238,10 +253,11 @@ class ActorStore:
         entries = [home / str(one) for one in deleted]
         if deleted == versions:  # what a killed publisher left goes first: without versions, no command finds the actor
             others = [entry for entry in home.iterdir() if entry.name != HISTORY_FILE and entry not in entries]
-            entries = [*others, *entries]
-        elif (home / SERVING_FILE).exists():
-            write_served(home, self._served(actor_id, versions))  # it must not name what is gone
-        self._removals.bury(entries)
+        else:
+            others = list(_abandoned(home))
+            if (home / SERVING_FILE).exists():
+                write_served(home, self._served(actor_id, versions))  # it must not name what is gone
+        self._removals.bury([*others, *entries])
         return tuple(deleted)
 
     def serve(self, actor_id: str, served: Served | None) -> None:
@@ -258,8 +274,8 @@ class ActorStore:
         """Copy `files` (name in the actor's folder to source) and actor.json into the next version of `actor.id`.
 
         Returns the published actor; the arguments' `version` and `folder` are ignored. Two concurrent publishers get
-        two versions. Raises BadInput for an invalid actor id, NoConsent as `check_new_consent` does, and ActorUnusable
-        for fields that `load` would refuse, or a preview that is none.
+        two versions. Raises BadInput for an invalid actor id, NoConsent as `check_new_consent` does, ActorUnusable for
+        fields that `load` would refuse, or a preview that is none, and OSError. After an error there is no version.
 
         serve: whether it is good enough to be served. If so it is served, unless a person has chosen the versions; if
         not, the versions served before stay, until one is published that is good enough.
@@ -269,7 +285,7 @@ class ActorStore:
         home.mkdir(parents=True, exist_ok=True)
         if not serve:
             self._keep_served(home)  # before the new version exists, so that no session gets it
-        partial = home / f".publishing-{uuid.uuid4().hex}"
+        partial = home / f"{_PUBLISHING}{uuid.uuid4().hex}"
         partial.mkdir()
         try:
             for name, source in files.items():
@@ -282,13 +298,13 @@ class ActorStore:
                 version = max([last_known, *self._versions_in(home)]) + 1
                 published = replace(actor, version=version, folder=home / str(version))
                 (partial / METADATA_FILE).write_text(actor_text(published), encoding="utf-8")
+                self.consents.record(published)  # first, so that no version lacks its record
                 try:
                     partial.rename(published.folder)
                 except OSError:
                     if not published.folder.exists():
                         raise
                     continue  # another publisher took this number: try the next one
-                self.consents.record(published)
                 if serve:
                     self._take_over(home, version)
                 return published
@@ -323,7 +339,7 @@ class ActorStore:
     def _take_over(self, home: Path, version: int) -> None:
         # A damaged file fails every session anyway; the trained version is published all the same.
         with suppress(ActorUnusable):
-            now = read_served(home, self._versions_in(home))
+            now = self._served(home.name, self._versions_in(home))
             if now.by_gate:
                 write_served(home, gated(now, version))
 
@@ -364,13 +380,12 @@ def _no_version(actor_id: str, name: str) -> str:
     return f"actor {actor_id!r}: folder {name[:20]}: versions are whole numbers from 1 to {LAST_VERSION}"
 
 
-def _none_served(actor_id: str, versions: list[int]) -> str:
-    known, several = ", ".join(map(str, versions)), len(versions) > 1
-    return (
-        f"actor {actor_id!r} has version{'s' * several} {known}, but no version is served: "
-        f"{'none passed' if several else 'it did not pass'} the quality gate. `dance actors promote {actor_id}` "
-        f"serves {'the newest' if several else 'it'}; --actor-version {versions[-1]} dances it once"
-    )
+def _abandoned(home: Path) -> Iterator[Path]:
+    """Yield what killed publishers left in an actor's folder."""
+    for partial in home.glob(f"{_PUBLISHING}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - partial.stat().st_mtime > _LONGEST_PUBLISHING_SECONDS:
+                yield partial
 
 
 def _names_in(folder: Path, what: str) -> list[str]:
