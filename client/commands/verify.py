@@ -14,7 +14,7 @@ from client.commands.options import DEFAULT_ACTORS, ActorsFolder, Credentials, s
 from client.connection.session import DanceClient
 from client.connection.types import ActorListing
 from client.errors import CommandError
-from client.local_stack.actors_folder import actors_here
+from client.local_stack.actors_folder import actors_here, past_actors
 from client.terminal.display import Display
 from client.terminal.signals import run
 from client.verification.consent import CheckedConsent, Permission, checked_consent
@@ -71,7 +71,8 @@ def verify_command(
         if access is not None:
             known = run(lambda _: listed())
         elif actors.is_dir():
-            known = actors_here(actors)
+            stated = str(found.stated.get("actor", "")), found.stated.get("actor_version", 0)
+            known = [*actors_here(actors), *past_actors(actors, *stated)]
     consent = checked_consent(found.stated, known, use)
     if as_json:
         print(json.dumps({"file": str(file), **found.to_json(), "consent": consent.to_json()}, indent=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -9,10 +10,12 @@ from typing import Final
 from client.connection.types import ActorListing, ListedConsent, ListedWardrobe
 from client.errors import CommandError
 from motion.frame import FrameSize, Picture
+from serving.actors.actor_id import is_actor_id, is_version
 from serving.actors.preview import has_preview
 from serving.actors.shown_records import shown_scores, trained_at_s
 from serving.actors.sizes import picture_sizes
 from serving.actors.store import ActorStore, ListedVersion
+from serving.errors import ActorUnusable
 
 _SAMPLE_ACTORS: Final = Path("samples/actors")
 
@@ -21,6 +24,17 @@ def actors_here(folder: Path) -> list[ActorListing]:
     """All versions of all actors, newest first. Raises CommandError without a folder, and ActorUnusable."""
     check_folder(folder)
     return [_listing(listed) for listed in ActorStore(folder).listed()]
+
+
+def past_actors(folder: Path, actor_id: str, version: int) -> list[ActorListing]:
+    """A version that is not here any more, if its history says what ended it; empty if not, or if it cannot be read."""
+    if not (is_actor_id(actor_id) and is_version(str(version))):
+        return []
+    with suppress(ActorUnusable):
+        if because := ActorStore(folder).consents.past(actor_id, version):
+            gone = ActorListing(actor_id, version, None, None, "", 0, because)
+            return [replace(gone, consent_record=ListedConsent(ended_because=because))]
+    return []
 
 
 def _listing(listed: ListedVersion) -> ActorListing:
