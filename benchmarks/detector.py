@@ -13,10 +13,13 @@ through the same compression; no picture carries a watermark. A person is in tra
 
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -30,7 +33,7 @@ from benchmarks import table
 from benchmarks.detector_clips import Clip, film_drawn, gather, gather_sample, read_clips, split_film
 from motion.frame import Picture
 from provenance.detector.compression import Compression, compressed, random_compressions
-from provenance.detector.judge import SYNTHETIC_FROM, Detector, Verdict, finding
+from provenance.detector.judge import SYNTHETIC_FROM, Detector, Verdict, finding, spread
 from provenance.detector.pairs import Pair, pairs_of, sampled_pairs
 from provenance.detector.scores import area_under_curve, balanced_accuracy
 from provenance.detector.train import DetectorTraining, LabelledPairs, export_detector, train_detector
@@ -56,7 +59,9 @@ CONDITIONS: Final[tuple[Compression, ...]] = (
     Compression("h264", 28, 0.6),
 )
 _VARIANTS, _PAIRS_EACH, _STORED_SIDE_PX, _STRETCH_FRAMES = 10, 20, 144, 96
+FILM_CONDITIONS: Final = (Compression(), Compression("h264", 28, 0.6))
 _PIECE_FRAMES: Final = 32
+_WHOLE: Final = 1_000_000
 _MOST_PIECES: Final = 4
 
 
@@ -70,6 +75,29 @@ class Measured:
     @property
     def verdict(self) -> Verdict:
         return finding(self.scores).verdict
+
+
+class _Judging:
+    """Judges clips with one network, and keeps the scores in the work folder, so that each is computed once."""
+
+    def __init__(self, weights: Path, work: Path) -> None:
+        self._detector = Detector(weights)
+        self._folder = work / "scores" / hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def pieces(self, name: str, pictures: Callable[[], Sequence[Picture]], frames: int) -> list[list[float]]:
+        """The pair scores of every piece of `frames` pictures; a whole clip is one piece if it is shorter."""
+        kept = self._folder / f"{name}.json"
+        if not kept.is_file():
+            shown = pictures()
+            starts = range(0, max(1, len(shown) - frames + 1), frames)
+            scores = [self._scores(shown[start : start + frames]) for start in starts]
+            with written_whole(kept) as partial:
+                partial.write_text(json.dumps(scores))
+        return [[float(score) for score in piece] for piece in json.loads(kept.read_text())]
+
+    def _scores(self, pictures: Sequence[Picture]) -> list[float]:
+        return [self._detector.pair_score(pair) for pair in spread(pairs_of(pictures))]
 
 
 def main(
@@ -95,9 +123,9 @@ def main(
         if not weights.is_file():
             _train([clip for clip in clips if clip.person in learned], work, weights, steps, seed)
     print(f"{weights.name}, torch {torch.__version__}, OpenCV {cv2.__version__}, Python {platform.python_version()}\n")
-    detector = Detector(weights)
-    _print_people(detector, [clip for clip in clips if clip.person not in learned])
-    _print_films(detector, data / "clips")
+    judging = _Judging(weights, work)
+    _print_people(judging, [clip for clip in clips if clip.person not in learned])
+    _print_films(judging, data / "clips")
 
 
 def _gather_all(work: Path, real: Path, workers: int) -> None:
@@ -156,32 +184,32 @@ def _labelled(person: str, clips: Sequence[Clip], work: Path) -> tuple[NDArray[n
         return stored["pairs"], stored["synthetic"]
 
 
-def _print_people(detector: Detector, clips: Sequence[Clip]) -> None:
+def _print_people(judging: _Judging, clips: Sequence[Clip]) -> None:
     people = sorted({clip.person for clip in clips})
     drawn = [person for person in people if person not in REAL_PEOPLE]
     real = [person for person in people if person in REAL_PEOPLE]
     print(table.header("people", "condition", "pairs", "AUC", "clips right, wrong, cannot tell: film", "drawn"))
     for condition in CONDITIONS:
-        found = {person: _measured(detector, [c for c in clips if c.person == person], condition) for person in people}
+        found = {person: _measured(judging, [c for c in clips if c.person == person], condition) for person in people}
         for name, group in (*((person, [person]) for person in people), ("all drawn", drawn), ("all real", real)):
             rows = [piece for person in group for piece in found[person]]
             if rows:
                 print(table.row(name, condition.words, *_cells(rows)), flush=True)
 
 
-def _measured(detector: Detector, clips: Sequence[Clip], condition: Compression) -> list[Measured]:
+def _measured(judging: _Judging, clips: Sequence[Clip], condition: Compression) -> list[Measured]:
     """The scores of the first pieces of every clip."""
-    pieces: list[Measured] = []
-    for clip in clips:
-        length = min(len(clip.pictures) // _PIECE_FRAMES, _MOST_PIECES) * _PIECE_FRAMES or len(clip.pictures)
-        pictures = compressed(list(clip.pictures[:length]), [condition])
-        starts = range(0, length, _PIECE_FRAMES)
-        pieces += [Measured(clip, _scores(detector, pictures[first : first + _PIECE_FRAMES])) for first in starts]
-    return pieces
 
+    def shown(clip: Clip) -> list[Picture]:
+        return compressed(list(clip.pictures[: _MOST_PIECES * _PIECE_FRAMES]), [condition])
 
-def _scores(detector: Detector, pictures: Sequence[Picture]) -> list[float]:
-    return [detector.pair_score(pair) for pair in pairs_of(pictures) if pair is not None]
+    return [
+        Measured(clip, scores)
+        for clip in clips
+        for scores in judging.pieces(
+            f"{clip.person}-{clip.kind}, {condition.words}", partial(shown, clip), _PIECE_FRAMES
+        )
+    ]
 
 
 def _cells(rows: Sequence[Measured]) -> list[str]:
@@ -197,7 +225,7 @@ def _counts(rows: Sequence[Measured], is_synthetic: bool) -> str:
     return f"{verdicts.count(right)}, {verdicts.count(wrong)}, {verdicts.count(Verdict.UNKNOWN)}"
 
 
-def _print_films(detector: Detector, folder: Path) -> None:
+def _print_films(judging: _Judging, folder: Path) -> None:
     """A row for every real clip as it was filmed: whole frames, whole file."""
     films = [path for name in (*REAL_PEOPLE, *NEVER_DRAWN) if (path := folder / f"{name}.mp4").is_file()]
     if not films:
@@ -205,15 +233,15 @@ def _print_films(detector: Detector, folder: Path) -> None:
         return
     print("\n" + table.header("film, whole frames", "condition", "pairs", "score", "verdict"))
     for path in films:
-        for condition in (Compression(), Compression("h264", 28, 0.6)):
-            frames = list(footage_frames(path)) if condition == Compression() else _piecewise(path, condition)
-            found = detector.judge(frames)
+        for condition in FILM_CONDITIONS:
+
+            def shown(path: Path = path, condition: Compression = condition) -> list[Picture]:
+                return compressed(list(footage_frames(path)), [condition])
+
+            (scores,) = judging.pieces(f"whole {path.stem}, {condition.words}", shown, _WHOLE)
+            found = finding(scores)
             score = "n/a" if found.score is None else f"{found.score:.3f}"
             print(table.row(path.stem, condition.words, str(found.pairs), score, found.verdict.value), flush=True)
-
-
-def _piecewise(path: Path, condition: Compression) -> list[Picture]:
-    return compressed(list(footage_frames(path)), [condition])
 
 
 if __name__ == "__main__":

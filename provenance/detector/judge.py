@@ -24,13 +24,14 @@ FEWEST_PAIRS: Final = 12
 """A clip with fewer pairs is not judged: single pairs are wrong too often."""
 MOST_PAIRS: Final = 64
 """A longer clip is judged by this many pairs, or up to twice as many, spread evenly over it."""
-REAL_BELOW: Final = 0.1
-SYNTHETIC_FROM: Final = 0.3
-"""Clips whose score lies between the two are not judged. Unseen actors score low, and films lower still."""
+REAL_BELOW: Final = 0.05
+SYNTHETIC_FROM: Final = 0.5
+"""Clips whose score lies between the two are not judged. The upper one rather misses a clip than accuses a film."""
 LIMITS: Final = (
     "This is a forensic aid, not proof: a score is neither a probability nor evidence by itself.",
-    "It was trained on drawn dancers and this project's small actors; docs/results/detector.md has all measurements.",
-    "It knows nothing of other generators, and strong compression, scaling or edits can hide what it looks for.",
+    "Of people it had never seen, it recognised 61 of 252 synthetic pieces and took 69 for real, and it called none of "
+    "126 filmed pieces synthetic (docs/results/detector.md).",
+    "It knows nothing of other generators, and compression, scaling or edits can hide what it looks for.",
 )
 
 
@@ -116,6 +117,8 @@ def finding(scores: list[float]) -> Finding:
     if score >= SYNTHETIC_FROM:
         return Finding(Verdict.SYNTHETIC, score, count, f"the mean score is at least {SYNTHETIC_FROM:.2f}")
     if score < REAL_BELOW:
-        return Finding(Verdict.REAL, score, count, f"the mean score is below {REAL_BELOW:.2f}")
+        return Finding(
+            Verdict.REAL, score, count, f"the mean score is below {REAL_BELOW:.2f}, as many synthetic clips are"
+        )
     reason = f"the mean score lies between {REAL_BELOW:.2f} and {SYNTHETIC_FROM:.2f}"
     return Finding(Verdict.UNKNOWN, score, count, reason)
