@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,13 +34,15 @@ def dances_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def keys_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+def keys_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the certificates and keys that commands make on first use away from the user's own.
 
     The certificate is made here, so that no command is the first one that tells of it.
     """
-    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
-    own_identity(None, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        own_identity(None, None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,8 @@ class Pod:
         arguments = [self._here(word.replace("$$", "$")) for word in container["args"]]
         self.command = [*command, *arguments]
         # Kubernetes leaves out a variable of an optional Secret that does not exist.
-        named = [one for one in container["env"] if "secretKeyRef" not in one.get("valueFrom", {})]
+        secrets = {one["name"]: one.get("valueFrom", {}).get("secretKeyRef", {}) for one in container["env"]}
+        named = [one for one in container["env"] if not secrets[one["name"]].get("optional")]
         self.environment = {one["name"]: self._here(one.get("value", str(index))) for one in named}
         self.environment |= {"TRAINING_METRICS_PORT": "0", "PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
 

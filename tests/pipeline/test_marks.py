@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from dance.v1 import frame_pb2, transfer_pb2
+from dance.v1 import frame_pb2, normalize_pb2, transfer_pb2
 from prometheus_client import REGISTRY
 
 from client.connection.session import DanceClient
-from motion.frame import Picture
+from motion import skeleton
+from motion.frame import FrameSize, Picture
+from motion.pose import Pose
 from orchestrator.session.checkpoint import CheckpointSealer
 from orchestrator.session_config import PoseConfig, SessionConfig
 from provenance.watermark.code import Payload
@@ -18,9 +22,19 @@ from provenance.watermark.marking import Watermark
 from provenance.watermark.server_key import key_id
 from serving.pictures.codec import decode_picture, decode_rgba
 from serving.rpc import converters
-from tests.pipeline.chain import Dancing, Stack, configured, dance, pixels, pose_frame, raw_frame
+from tests.pipeline.chain import (
+    Dancing,
+    Stack,
+    configured,
+    dance,
+    pixels,
+    pose_frame,
+    publish_actor,
+    raw_frame,
+    stack_of,
+)
 from tests.pipeline.fake_stages import SIDE_PX, ZERO, person
-from tests.tiny_wardrobes import with_arms_turned
+from tests.tiny_wardrobes import tiny_wardrobe, with_arms_turned
 
 PNG, JPEG, RAW = (
     frame_pb2.PICTURE_ENCODING_PNG,
@@ -191,3 +205,65 @@ async def test_a_label_that_cannot_be_drawn_is_refused(stack: Stack, label: str)
     await dancing.send(configured("ben", label=label))
     _, error = await dancing.failure()
     assert (error.details() or "").startswith("config.label: expected 1 to 40 printable ASCII characters")
+
+
+def with_head_at(x_px: float, y_px: float) -> Pose:
+    """The usual person, moved so that the nose is there, in pixels of the actor's full frame."""
+    standing = person()
+    nose_px = standing.joints_px[skeleton.NOSE]
+    return standing.transformed(1.0, 1.0, x_px - nose_px[0], y_px - nose_px[1])
+
+
+def label_corner(picture: Picture) -> str:
+    """Where the white letters of a label are."""
+    rows, columns = np.nonzero((picture > 235).all(axis=2))
+    height_px, width_px = picture.shape[:2]
+    vertical = "upper" if rows.mean() < height_px / 2 else "lower"
+    return f"{vertical} {'left' if columns.mean() < width_px / 2 else 'right'}"
+
+
+@pytest.fixture
+async def wide_stage(tmp_path: Path) -> AsyncIterator[Stack]:
+    """An orchestrator with the actor ida: a stage of 64 x 64 in a frame of 256 x 256, drawn at 512 x 512 or smaller."""
+    standing = person().transformed(8.0, 8.0)
+    wardrobe = tiny_wardrobe([standing], 512)
+    publish_actor(tmp_path, "ida", face=False, size=FrameSize(256, 256), drawn_px=512, wardrobe=wardrobe)
+    async with stack_of(tmp_path) as running:
+        running.triton.paint = lambda model, label_map, previous: np.full_like(previous, 90)
+        yield running
+
+
+@pytest.mark.parametrize("size_px", [512, 256])
+@pytest.mark.parametrize(
+    ("nose_px", "full_frame", "corner"),
+    [
+        ((50, 20), False, "lower left"),
+        ((10, 58), False, "lower right"),
+        ((10, 58), True, "lower left"),  # in the stage's corner, which is the upper left one of the footage
+    ],
+)
+async def test_a_label_hides_no_face_at_any_size(
+    wide_stage: Stack, size_px: int, nose_px: tuple[int, int], full_frame: bool, corner: str
+) -> None:
+    """The head is found in the pixels of the picture that is sent: of the rung, or of the whole frame."""
+    config = configured(
+        "ida",
+        mode=transfer_pb2.TRANSFER_MODE_LIVE,
+        label="AI",
+        output=output(RAW, full_frame=full_frame),
+        picture_size=normalize_pb2.FrameSize(width_px=size_px, height_px=size_px),
+    )
+    wide_stage.normalize.change = lambda answer: answer.pose.CopyFrom(converters.pose_to_proto(with_head_at(*nose_px)))
+    _, (answer,) = await dance(wide_stage.stub, config, pose_frame(0, person()))
+    assert answer.WhichOneof("result") == "picture"
+    assert label_corner(pixels(answer)) == corner
+
+
+async def test_a_reference_has_the_label_too(stacks: tuple[Stack, Stack]) -> None:
+    """It shows the actor's limbs: the letters are opaque where there is nothing else."""
+    stack, _ = stacks
+    config = configured("cara", label="AI", return_options=transfer_pb2.ReturnOptions(reference=True))
+    _, (answer,) = await dance(stack.stub, config, pose_frame(0, person()))
+    reference = decode_rgba(converters.picture_from_proto(answer.reference))
+    assert (reference[-20:, :24, 3] == 255).mean() > 0.5
+    assert reference[-20:, :24, :3].max() > 235

@@ -70,7 +70,12 @@ class RecordingSpool:
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="recording")
 
     def drawn_by(self, drawn: SyntheticMedia) -> None:
-        """Note what Content Credentials will say about the pictures that follow; the last one counts."""
+        """Note what Content Credentials will say about the pictures that follow; the last version counts.
+
+        Raises Refused 409 for another actor than the one that the recording was begun with: a file names one.
+        """
+        if drawn.actor != self.dance.record.actor:
+            raise Refused(409, "wrong_state", "This recording shows another actor: begin another one.")
         with self._counting:
             self._unwritten += 1
         self._writing.submit(self._write, SpoolRecord({DRAWN: drawn.to_json()}, ()))

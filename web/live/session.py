@@ -73,7 +73,7 @@ class Recorder(Protocol):
     """Takes the pictures of a session while its visitor records."""
 
     def drawn_by(self, drawn: SyntheticMedia) -> None:
-        """Note what Content Credentials will say about the pictures that follow."""
+        """Note what Content Credentials will say about the pictures that follow. Raises Refused for another actor."""
         ...
 
     def append(self, picture: bytes, seconds: float) -> bool:

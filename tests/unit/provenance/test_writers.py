@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import Final
 
 PACKAGES: Final = ("client", "motion", "orchestrator", "provenance", "serving", "services", "training", "video", "web")
-WRITES: Final = ("imwrite", "imwriteanimation", "imencode", "encode_jpeg", "write_picture", "write_preview")
+WRITES: Final = (
+    "imwrite", "imwriteanimation", "imencode", "encode_jpeg", "encode_picture", "write_picture", "write_preview",
+    "add_image", "add_images", "savefig", "imsave",
+)  # fmt: skip
 MARKED: Final = {
     "client/media/video_writer.py": "signed by its FileMarks, which it cannot be made without",
     "provenance/credentials/actor_pictures.py": "signed; previews get a watermark",
     "serving/pictures/codec.py": "what the orchestrator's encode stage and frame folders call, which mark",
     "client/commands/preview.py": "through actor_pictures",
+    "client/media/frame_folder.py": "each PNG is signed by the folder's FileMarks",
+    "orchestrator/stages/encode.py": "marked by orchestrator/stages/marks.py",
+    "client/screens/picture_stream.py": "shows the marked pictures of a server again",
+    "training/evaluation/tables.py": "plots; pictures go through actor_pictures",
     "serving/actors/preview.py": "called by actor_pictures only",
     "serving/process/atomic_files.py": "called by the places below",
 }
@@ -21,6 +28,13 @@ SHOW_NO_DRAWN_PERSON: Final = {
     "training/preparation/prepare.py": "the empty place",
     "training/preparation/crop_arrays.py": "the empty place",
     "training/publishing/publish.py": "the plate, a part of the actor; what is drawn goes through actor_pictures",
+    "training/reporting/loss_curves.py": "TensorBoard's event file, whose pictures are those of preview.png",
+    "client/media/frame_feed.py": "the source on its way to the server",
+    "client/media/background.py": "the background on its way to the server",
+    "client/poses/local_estimation.py": "the source, for the estimator here",
+    "client/doctor/probe_session.py": "a grey frame",
+    "orchestrator/stages/face.py": "a face on its way to the face stage, inside the server",
+    "orchestrator/session/checkpoint.py": "the previous picture, sealed, which must not be marked",
     "provenance/detector/compression.py": "in memory, to train the detector",
     "web/actors/previews.py": "a still of a preview, whose watermark it has",
 }

@@ -56,6 +56,8 @@ async def recorded(house: House, browser: Browser, count: int = 20) -> tuple[str
     visitor_id = house.keeper.store.all()[0].record.visitor_id
     spool = house.keeper.recording_of(visitor_id, made.json["id"])
     spool.drawn_by(SyntheticMedia(actor="ben", actor_version=1, consent_sha256="c0ffee"))
+    with pytest.raises(Refused, match="shows another actor"):
+        spool.drawn_by(SyntheticMedia(actor="anna", actor_version=1))
     for index in range(count):
         assert spool.append(jpeg(40 + 5 * index), 100 + index / 10)
     return made.json["id"], spool
