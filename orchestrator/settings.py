@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from motion.pose_choice import PoseBackend
 from provenance.label import checked_label
-from serving.actors.actor_id import checked_actor_id
+from serving.actors.actor_id import actor_ids
 from serving.pictures.codec import PictureLimits
 from serving.process.settings import NOT_NEGATIVE, AtLeastOne, FinitePositive, one_of
 from serving.rpc.server import MESSAGE_LIMIT_BYTES, ServerSettings
@@ -129,8 +129,7 @@ class OrchestratorSettings(ServerSettings):
         if self.max_frame_bytes > LARGEST_PICTURES_BYTES:
             # gRPC rejects a larger message, and the whole session with it.
             raise ValueError(f"max_frame_bytes must be at most {LARGEST_PICTURES_BYTES}, got {self.max_frame_bytes}")
-        for actor_id in self._actors_without_consent():
-            checked_actor_id(actor_id, field="allowed_without_consent")
+        self._actors_without_consent()
         if self.label:
             try:
                 checked_label(self.label)
@@ -154,7 +153,7 @@ class OrchestratorSettings(ServerSettings):
         return None if is_loopback(self.host) else self._actors_without_consent()
 
     def _actors_without_consent(self) -> frozenset[str]:
-        return frozenset(filter(None, (name.strip() for name in self.allowed_without_consent.split(","))))
+        return actor_ids(self.allowed_without_consent, field="allowed_without_consent")
 
     def stage_tls(self) -> ChannelTls | None:
         """Return the TLS for calls to the stages; None for plaintext."""

@@ -41,7 +41,7 @@ class Gateway(Service):
 
     def __init__(self, settings: WebSettings) -> None:
         self._settings = settings
-        self._orchestrator = Orchestrator(settings.access())
+        self._orchestrator = Orchestrator(settings.access(), settings.stated_except())
         self._visitors = Visitors(needs_token=settings.sign_in)
         self._pose_bundle = PoseBundle()
         self._tickets = Tickets(settings.ticket_seconds)

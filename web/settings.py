@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 from client.connection.server_access import ServerAccess
 from client.errors import UsageError
+from serving.actors.actor_id import actor_ids
 from serving.process.settings import NOT_NEGATIVE, AtLeastOne, FinitePositive
 from serving.rpc.server import ServerSettings
 from serving.transport.addresses import checked_address
-from serving.transport.tls import ChannelTls, channel_tls
+from serving.transport.tls import ChannelTls, channel_tls, is_loopback
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,9 @@ class WebSettings(ServerSettings):
     sign_in: bool = False
     """Every visitor signs in with a token of the orchestrator, which is passed on with that visitor's calls. The
     gateway does not count as serving if the orchestrator also accepts calls without a token."""
+    allowed_without_consent: str = ""
+    """Ids of actors, separated by commas, that are shown although no consent is stated. On loopback, with no proxy in
+    `trusted_proxies`, all are."""
     origins: str = ""
     """More origins that may use the page's interface, comma-separated, such as https://dance.example; the page's own
     may, though over plain HTTP only as localhost or an address in numbers."""
@@ -136,6 +140,7 @@ class WebSettings(ServerSettings):
             raise ValueError(f"server: {error}") from error
         if self.tls_client_ca is not None:
             raise ValueError("tls_client_ca is not for the page: visitors sign in with tokens (sign_in)")
+        actor_ids(self.allowed_without_consent, field="allowed_without_consent")
         if (self.certificate is None) != (self.certificate_key is None):
             raise ValueError("certificate and certificate_key belong together: set both or neither")
         if self.makes_actors and self.making_on == "kubernetes" and not _is_in_footage_volume(self.makings_folder):
@@ -151,6 +156,12 @@ class WebSettings(ServerSettings):
         """Return how the gateway reaches the orchestrator."""
         tls: ChannelTls | None = channel_tls("server_", self.server_ca, self.server_certificate, self.server_key)
         return ServerAccess(self.server, tls, self.server_token_file, self.server_insecure)
+
+    def stated_except(self) -> frozenset[str] | None:
+        """Return the actors whose consent need not be stated; None for all, because only this machine sees the page."""
+        if is_loopback(self.host) and not self.trusted_proxies:
+            return None
+        return actor_ids(self.allowed_without_consent, field="allowed_without_consent")
 
     @property
     def makings_folder(self) -> Path:

@@ -27,6 +27,12 @@ def checked_actor_id(name: str, *, field: str = "actor") -> str:
     return name
 
 
+def actor_ids(text: str, *, field: str) -> frozenset[str]:
+    """Return the ids of a setting, which commas separate. Raises BadInput for one that is none."""
+    names = (name.strip() for name in text.split(","))
+    return frozenset(checked_actor_id(name, field=field) for name in names if name)
+
+
 def is_number(name: str) -> bool:
     """Whether a folder's name is a positive integer, as `str` writes it."""
     return _NUMBER.fullmatch(name) is not None

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from client.connection.server_access import ServerAccess
 from client.connection.session import DanceClient
+from web.access.consents import StatedConsents
 from web.access.visitors import Visitor
 
 
 class Orchestrator:
-    """Opens connections to one orchestrator. access: the gateway's own, also for what no visitor asks for."""
+    """Opens connections to one orchestrator.
 
-    def __init__(self, access: ServerAccess) -> None:
+    access: the gateway's own, also for what no visitor asks for. stated_except: as in `StatedConsents`.
+    """
+
+    def __init__(self, access: ServerAccess, stated_except: Collection[str] | None = None) -> None:
         self.access = access
+        self.consents = StatedConsents(stated_except)
 
     def client(self, visitor: Visitor | None = None) -> DanceClient:
         """Return a new connection, an async context manager, with the visitor's token or else the gateway's own.

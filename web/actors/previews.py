@@ -54,7 +54,7 @@ class Previews:
     async def _asked(self, visitor: Visitor, actor: str, version: int) -> Preview:
         async with self._orchestrator.client(visitor) as client:
             listed = await client.actors(actor, version, previews=True)
-        for found in listed:
+        for found in self._orchestrator.consents.shown(listed):
             if found.preview is not None:
                 return Preview(found.preview.media_type, found.preview.data)
         raise Refused(404, "no_preview", "This actor has no preview.")

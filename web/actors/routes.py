@@ -25,7 +25,7 @@ def routes(orchestrator: Orchestrator, visitors: Visitors) -> list[BaseRoute]:
 
     async def actors(request: Request) -> JSONResponse:
         async with orchestrator.client(visitors.of(request)) as client:
-            listed = await client.actors()
+            listed = orchestrator.consents.shown(await client.actors())
         return JSONResponse({"actors": [_card(versions) for versions in _by_actor(listed)]})
 
     previews = Previews(orchestrator)

@@ -27,6 +27,7 @@ from client.transfer.look_ahead import look_ahead_for
 from client.transfer.made_by import drawn_by
 from motion.frame import EncodedPicture, Frame
 from video.reader import SourceFrame, VideoReader
+from web.access.consents import StatedConsents
 from web.access.refusals import Refused
 from web.dances.clips import MOST_RATE_HZ, background_of
 from web.dances.dance import BACKGROUND_FILE, SPOOL_FILE, Dance
@@ -201,10 +202,13 @@ def _session_record(accepted: Accepted, reader: VideoReader, actor: str) -> Spoo
 class ClipDancer:
     """One dance's way to a complete spool. source: its clip. access: the server, with the visitor's token."""
 
-    def __init__(self, store: DanceStore, dance: Dance, source: Path, access: ServerAccess) -> None:
+    def __init__(
+        self, store: DanceStore, dance: Dance, source: Path, access: ServerAccess, consents: StatedConsents
+    ) -> None:
         self._store = store
         self._dance = dance
         self.access = access
+        self._consents = consents
         self._source = str(source)
         is_sample = bool(dance.record.sample)
         self._most_frames = None if is_sample else int(store.settings.max_clip_seconds * MOST_RATE_HZ)
@@ -265,6 +269,7 @@ class ClipDancer:
                 ResumingSession(client, options, self._patience(), self._tell) as session,
             ):
                 accepted = session.accepted
+                await self._consents.check(client, dance.record.actor, accepted.actor_version)
                 if not begun.next_sequence:
                     self._store.change(dance, served_version=accepted.actor_version)
                     await loop.run_in_executor(

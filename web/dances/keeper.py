@@ -242,7 +242,8 @@ class DanceKeeper:
 
     async def _dance(self, dance: Dance) -> None:
         token = self.visitors.token_of(dance.record.visitor_id) or ""
-        dancer = ClipDancer(self.store, dance, self.source_of(dance), self.orchestrator.access_for(token))
+        access, consents = self.orchestrator.access_for(token), self.orchestrator.consents
+        dancer = ClipDancer(self.store, dance, self.source_of(dance), access, consents)
         assert dance.record.clip is not None
         dance.progress.of = dance.record.clip.frames
         if dance.record.body is None:

@@ -83,10 +83,10 @@ DANCE
     server could not go on and the dance began from its first frame.
 
 Codes of refusals: no_such_dance 404, no_such_sample 404, bad_request 400, bad_background 400, no_wardrobe 400,
-no_such_actor 404, wrong_offset 409, wrong_state 409, not_ready 409, too_many_dances 429, clip_too_large 413,
-chunk_too_large 413, picture_too_large 413, not_a_video 415, not_a_picture 415, no_room 507. Words of failed dances:
-not_a_video, unreadable_clip, clip_too_long, clip_too_big (its side), unreadable_background, nothing_to_dance (no
-picture came), no_body, refused (by the server), server_gone, no_room, unreadable_sound, internal.
+no_such_actor 404, consent_not_stated 409, wrong_offset 409, wrong_state 409, not_ready 409, too_many_dances 429,
+clip_too_large 413, chunk_too_large 413, picture_too_large 413, not_a_video 415, not_a_picture 415, no_room 507. Words
+of failed dances: not_a_video, unreadable_clip, clip_too_long, clip_too_big (its side), unreadable_background,
+nothing_to_dance (no picture came), no_body, refused (by the server), server_gone, no_room, unreadable_sound, internal.
 """
 
 from __future__ import annotations
@@ -188,9 +188,11 @@ class _Handlers:
     async def _check_actor(self, visitor: Visitor, wish: dict[str, Any]) -> None:
         async with self._keeper.orchestrator.client(visitor) as client:
             listed: list[ActorListing] = [actor for actor in await client.actors() if actor.actor == wish["actor"]]
-        wanted = [actor for actor in listed if wish["version"] in (0, actor.version)]
-        if not wanted:
-            raise Refused(404, "no_such_actor", f"There is no actor {wish['actor']!r} in version {wish['version']}.")
+            wanted = [actor for actor in listed if wish["version"] in (0, actor.version)]
+            if not wanted:
+                what = f"{wish['actor']!r} in version {wish['version']}"
+                raise Refused(404, "no_such_actor", f"There is no actor {what}.")
+            await self._keeper.orchestrator.consents.check(client, wish["actor"], wish["version"])
         if wish["place"].kind != "own" and all(actor.wardrobe is None for actor in wanted):
             raise Refused(400, "no_wardrobe", "This actor has no wardrobe and cannot leave its own place.")
 

@@ -33,6 +33,7 @@ from serving.errors import DanceError
 from serving.observability import logs
 from serving.observability.metrics import child
 from serving.pictures.background import Background
+from web.access.consents import StatedConsents
 from web.access.limits import Limits
 from web.access.orchestrator import Orchestrator
 from web.access.refusals import Refused, refused_by_server
@@ -151,7 +152,9 @@ class LiveSessions:
         with self._limits.admitted(visitor), SESSIONS.track_inprogress():
             async with self._orchestrator.client(visitor) as client:
                 recorder = partial(self._recorder, visitor)
-                session = _Session(socket, client, opened, recorder, self._patience_seconds)
+                session = _Session(
+                    socket, client, opened, recorder, self._orchestrator.consents, self._patience_seconds
+                )
                 self._sessions.add(session)
                 if self._draining.is_set():  # since this session was admitted
                     session.drain()
@@ -194,10 +197,12 @@ class _Session:
         client: DanceClient,
         opened: Opening,
         recorder: Callable[[str], Recorder],
+        consents: StatedConsents,
         patience_seconds: float,
     ) -> None:
         self._socket = socket
         self._find_recorder = recorder
+        self._consents = consents
         self._recorder: Recorder | None = None
         self._drawn: SyntheticMedia | None = None
         self._client = client
@@ -224,6 +229,7 @@ class _Session:
         if self._end:  # since this session was admitted
             resuming.stop()
         async with resuming as session:
+            await self._consents.check(self._client, self._opened.actor, session.accepted.actor_version)
             self._drawn = drawn_by(session.accepted, self._opened.actor, (), source_name="camera")
             await self._socket.send_text(accepted_message(session.accepted))
             receiving = asyncio.create_task(self._receive(session), name="live frames")

@@ -212,7 +212,10 @@ class Build:
         chosen = replace(
             WebSettings(server=address or stack.address, data_folder=self.folder, disk_kept_bytes=0), **settings
         )
-        orchestrator, visitors = Orchestrator(chosen.access()), Visitors(needs_token=chosen.sign_in)
+        orchestrator, visitors = (
+            Orchestrator(chosen.access(), chosen.stated_except()),
+            Visitors(needs_token=chosen.sign_in),
+        )
         keeper = DanceKeeper(chosen, orchestrator, visitors, clock=self.clock)
         tickets = Tickets(30.0)
         limits = Limits("live sessions", most=1, most_per_user=1)

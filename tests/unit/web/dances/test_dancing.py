@@ -15,6 +15,7 @@ from motion import skeleton
 from motion.frame import EncodedPicture, PictureEncoding
 from provenance.credentials.reading import State as CredentialsState
 from provenance.credentials.reading import read_credentials
+from serving.actors.consent import ConsentRecord
 from serving.pictures.codec import decode_picture
 from tests.pipeline.chain import Stack, publish_actor, stack_of
 from tests.pipeline.fake_stages import person
@@ -170,6 +171,20 @@ async def test_restarted_gateway_goes_on_from_the_last_checkpoint(build: Build, 
     assert stack.pose.frames.count(24) == 2, "once to measure the body, and once to dance"
     levels = played(result.body).levels
     assert levels == pytest.approx([129.0 + index for index in range(60)], abs=1.6)
+
+
+async def test_dance_goes_on_for_others_only_with_a_stated_consent(build: Build, tmp_path: Path) -> None:
+    """It was begun while only this machine saw the page."""
+    publish_actor(tmp_path / "actors", "ben", face=False, consent=ConsentRecord.of_text("not stated"))
+    async with stack_of(tmp_path / "actors") as stack:
+        stack.triton.gates.hold(5)
+        async with build.house(stack) as first:
+            dance = await (await first.browser()).uploads(clip_of())
+            await first.until(dance["id"], lambda dance: dance.progress.done >= 4)
+        stack.triton.gates.release()
+        async with build.house(stack, trusted_proxies="10.0.0.1") as second:
+            record = await second.ended(dance["id"])
+    assert (record.state, record.word) == (State.FAILED, "consent_not_stated")
 
 
 @pytest.mark.slow
