@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from dance.v1 import frame_pb2, pose_pb2, transfer_pb2
+from dance.v1 import actor_pb2, frame_pb2, pose_pb2, transfer_pb2
 
 from client.connection.types import (
     Accepted,
     ActorListing,
     ActorPreview,
     Answer,
-    ListedConsent,
     ListedWardrobe,
     PosedFrame,
     Rung,
@@ -21,6 +20,7 @@ from client.connection.types import (
 from motion.frame import FrameSize, NoPictureReason
 from motion.pose_choice import PoseBackend
 from serving.actors.preview import PREVIEW_MEDIA_TYPE, is_preview
+from serving.actors.shown_records import ListedConsent
 from serving.errors import BadInput
 from serving.rpc import converters
 
@@ -94,7 +94,7 @@ def _rung(message: transfer_pb2.Rung) -> Rung:
     return Rung(converters.DETAIL_FROM_PROTO[message.pose_detail], message.face_and_hands_every_n, size)
 
 
-def listing_from_proto(actor: transfer_pb2.ActorSummary) -> ActorListing:
+def listing_from_proto(actor: actor_pb2.ActorSummary) -> ActorListing:
     """Convert one version of an actor."""
     return ActorListing(
         actor.actor,
@@ -118,14 +118,14 @@ def listing_from_proto(actor: transfer_pb2.ActorSummary) -> ActorListing:
     )
 
 
-def _preview(actor: transfer_pb2.ActorSummary) -> ActorPreview | None:
+def _preview(actor: actor_pb2.ActorSummary) -> ActorPreview | None:
     """Return the preview; None for another kind of file than this client knows, which a page must not pass on."""
     shown = actor.preview
     known = shown.media_type == PREVIEW_MEDIA_TYPE and is_preview(shown.data)
     return ActorPreview(shown.media_type, shown.data) if known else None
 
 
-def _consent(actor: transfer_pb2.ActorSummary) -> ListedConsent | None:
+def _consent(actor: actor_pb2.ActorSummary) -> ListedConsent | None:
     if not actor.HasField("consent_summary"):
         return None
     shown = actor.consent_summary
@@ -140,7 +140,7 @@ def _consent(actor: transfer_pb2.ActorSummary) -> ListedConsent | None:
     )
 
 
-def _wardrobe(actor: transfer_pb2.ActorSummary) -> ListedWardrobe | None:
+def _wardrobe(actor: actor_pb2.ActorSummary) -> ListedWardrobe | None:
     shown = actor.wardrobe
     return ListedWardrobe(shown.key_frames, tuple(shown.facings)) if actor.HasField("wardrobe") else None
 

@@ -9,7 +9,7 @@ from motion.frame import EncodedPicture, Frame, FrameSize, NoPictureReason, Stag
 from motion.people.dancer_choice import DancerChoice
 from motion.pose import Pose
 from motion.pose_choice import PoseBackend, PoseDetail
-from serving.actors.consent import ConsentRecord
+from serving.actors.shown_records import ListedConsent
 from serving.pictures.background import Background
 
 
@@ -29,34 +29,6 @@ class ActorPreview:
     data: bytes
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListedConsent:
-    """The record of a consent, as transfer.proto explains it. ended_because: why it does not hold; empty if it does."""
-
-    who: str = ""
-    given_on: str = ""
-    uses: tuple[str, ...] = ()
-    until: str = ""
-    recorded_by: str = ""
-    sha256: str = ""
-    ended_because: str = ""
-
-    @classmethod
-    def of(cls, record: ConsentRecord | None, ended_because: str = "") -> ListedConsent | None:
-        """Return what lists show of a record; None if none is stated."""
-        if record is None or not record.is_stated:
-            return None
-        return cls(
-            who=record.who,
-            given_on="" if record.given_on is None else record.given_on.isoformat(),
-            uses=tuple(record.uses),
-            until="" if record.until is None else record.until.isoformat(),
-            recorded_by=record.recorded_by,
-            sha256=record.sha256(),
-            ended_because=ended_because,
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class ActorListing:
     """One version of an actor, as the server lists it. unavailable: why it cannot be served, or empty.
@@ -64,7 +36,7 @@ class ActorListing:
     served_percent: its share of the sessions that name no version; 0 also if the server does not report it. size_bytes:
     of all its files; 0 if unknown. wardrobe: None for an actor without one. bare_warp: whether it is not trained yet.
     smaller_sizes: at which it can be drawn as well. consent: the person's, as a text. trained_at_s: seconds since 1970;
-    None if unknown. scores: by name, as transfer.proto explains them; empty if unknown. preview: if it was requested
+    None if unknown. scores: by name, as actor.proto explains them; empty if unknown. preview: if it was requested
     and the answer had room for it; if `has_preview` says that there is one, request it alone. consent_record: None if
     no consent is stated, or the server is an earlier one. Earlier servers do not send the fields from `consent` on.
     """

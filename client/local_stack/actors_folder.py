@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from client.connection.types import ActorListing, ListedConsent, ListedWardrobe
+from client.connection.types import ActorListing, ListedWardrobe
 from client.errors import CommandError
 from motion.frame import FrameSize, Picture
 from serving.actors.actor_id import is_actor_id, is_version
 from serving.actors.preview import has_preview
-from serving.actors.shown_records import shown_scores, trained_at_s
+from serving.actors.shown_records import ListedConsent, shown_scores, trained_at_s
 from serving.actors.sizes import picture_sizes
 from serving.actors.store import ActorStore, ListedVersion
 from serving.errors import ActorUnusable

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from client.connection.types import ActorListing, ListedConsent
+from client.connection.types import ActorListing
 from serving.actors.consent import Use
+from serving.actors.shown_records import ListedConsent
 
 
 class Permission(Enum):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Final
 
-from dance.v1 import transfer_pb2
+from dance.v1 import actor_pb2, transfer_pb2
 
 from motion.frame import FrameSize
-from serving.actors.consent import ConsentRecord
 from serving.actors.preview import PREVIEW_MEDIA_TYPE, has_preview, read_preview
-from serving.actors.shown_records import shown_scores, trained_at_s
+from serving.actors.shown_records import ListedConsent, shown_scores, trained_at_s
 from serving.actors.sizes import picture_sizes
 from serving.actors.store import ListedVersion
 from serving.rpc import converters
@@ -43,9 +43,9 @@ def list_to_proto(
     return response
 
 
-def summary_to_proto(listed: ListedVersion) -> transfer_pb2.ActorSummary:
+def summary_to_proto(listed: ListedVersion) -> actor_pb2.ActorSummary:
     """Summarise one version of an actor, without its preview."""
-    summary = transfer_pb2.ActorSummary(
+    summary = actor_pb2.ActorSummary(
         actor=listed.actor_id,
         actor_version=listed.version,
         unavailable=without_paths(listed.unavailable),
@@ -53,9 +53,9 @@ def summary_to_proto(listed: ListedVersion) -> transfer_pb2.ActorSummary:
     )
     if listed.consent is not None:
         summary.consent = listed.consent.text
-        if listed.consent.is_stated:
-            because = summary.unavailable if listed.without_consent else ""
-            summary.consent_summary.CopyFrom(_consent_to_proto(listed.consent, because))
+        shown = ListedConsent.of(listed.consent, summary.unavailable if listed.without_consent else "")
+        if shown is not None:
+            summary.consent_summary.CopyFrom(actor_pb2.ConsentSummary(**asdict(shown)))
     actor = listed.actor
     if actor is not None:
         crop_size = FrameSize(actor.crop.out_width_px, actor.crop.out_height_px)
@@ -76,15 +76,3 @@ def summary_to_proto(listed: ListedVersion) -> transfer_pb2.ActorSummary:
             summary.scores.add(name=name, value=value)
         summary.has_preview = has_preview(actor.folder)
     return summary
-
-
-def _consent_to_proto(consent: ConsentRecord, ended_because: str) -> transfer_pb2.ConsentSummary:
-    return transfer_pb2.ConsentSummary(
-        who=consent.who,
-        given_on="" if consent.given_on is None else consent.given_on.isoformat(),
-        uses=[use.value for use in consent.uses],
-        until="" if consent.until is None else consent.until.isoformat(),
-        recorded_by=consent.recorded_by,
-        sha256=consent.sha256(),
-        ended_because=ended_because,
-    )

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 import pytest
 from cryptography import x509
-from dance.v1 import agent_pb2, face_pb2, transfer_pb2, transfer_pb2_grpc
+from dance.v1 import actor_pb2, agent_pb2, face_pb2, transfer_pb2, transfer_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import REGISTRY
 from tritonclient.grpc import service_pb2
@@ -36,7 +36,7 @@ class Echo(Service, transfer_pb2_grpc.TransferServiceServicer):
     full_names = ("dance.v1.TransferService",)
 
     async def ListActors(self, request, context):  # noqa: N802
-        return transfer_pb2.ListActorsResponse(actors=[transfer_pb2.ActorSummary(actor=client_of(context))])
+        return transfer_pb2.ListActorsResponse(actors=[actor_pb2.ActorSummary(actor=client_of(context))])
 
     async def Transfer(self, requests, context):  # noqa: N802
         async for _ in requests:

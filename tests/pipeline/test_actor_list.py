@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import numpy as np
 
 from client.connection.session import DanceClient
-from client.connection.types import ActorPreview, ListedConsent
+from client.connection.types import ActorPreview
 from serving.actors.consent import ConsentRecord
 from serving.actors.preview import write_preview
+from serving.actors.shown_records import ListedConsent
 from tests.pipeline.chain import Stack, publish_actor
 
 

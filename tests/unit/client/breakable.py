@@ -13,7 +13,7 @@ from typing import Literal
 
 import grpc
 import grpc.aio
-from dance.v1 import frame_pb2, normalize_pb2, transfer_pb2, transfer_pb2_grpc
+from dance.v1 import actor_pb2, frame_pb2, normalize_pb2, transfer_pb2, transfer_pb2_grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
@@ -118,7 +118,7 @@ class Breakable(transfer_pb2_grpc.TransferServiceServicer):
 
     async def ListActors(self, request, context):  # noqa: N802
         size = normalize_pb2.FrameSize(width_px=SIDE_PX, height_px=SIDE_PX)
-        summary = transfer_pb2.ActorSummary(
+        summary = actor_pb2.ActorSummary(
             actor="juggler", actor_version=ACTOR_VERSION, stage_size=size, full_frame_size=size
         )
         return transfer_pb2.ListActorsResponse(actors=[summary])

@@ -16,7 +16,7 @@ import cv2
 import grpc
 import numpy as np
 import pytest
-from dance.v1 import normalize_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
+from dance.v1 import actor_pb2, normalize_pb2, pose_pb2, transfer_pb2, transfer_pb2_grpc
 
 from motion.crop import resized
 from motion.frame import EncodedPicture, Picture, PictureEncoding
@@ -75,7 +75,7 @@ class FakeTransferService(transfer_pb2_grpc.TransferServiceServicer):
             if self._behaviour.label_map_mismatch
             else ""
         )
-        summary = transfer_pb2.ActorSummary(
+        summary = actor_pb2.ActorSummary(
             actor="juggler", actor_version=2, stage_size=size, full_frame_size=footage, preset="slim-256",
             label_map_version=1, unavailable=why, body=BODY,
         )  # fmt: skip

@@ -12,75 +12,66 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from dance.v1 import actor_pb2 as dance_dot_v1_dot_actor__pb2
 from dance.v1 import frame_pb2 as dance_dot_v1_dot_frame__pb2
 from dance.v1 import normalize_pb2 as dance_dot_v1_dot_normalize__pb2
 from dance.v1 import pose_pb2 as dance_dot_v1_dot_pose__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x64\x61nce/v1/transfer.proto\x12\x08\x64\x61nce.v1\x1a\x14\x64\x61nce/v1/frame.proto\x1a\x18\x64\x61nce/v1/normalize.proto\x1a\x13\x64\x61nce/v1/pose.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"e\n\x0cOutputFormat\x12+\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x19.dance.v1.PictureEncoding\x12\x14\n\x0cjpeg_quality\x18\x02 \x01(\r\x12\x12\n\nfull_frame\x18\x03 \x01(\x08\"2\n\x06\x43olour\x12\x0b\n\x03red\x18\x01 \x01(\r\x12\r\n\x05green\x18\x02 \x01(\r\x12\x0c\n\x04\x62lue\x18\x03 \x01(\r\"{\n\nBackground\x12\x15\n\x0btransparent\x18\x01 \x01(\x08H\x00\x12\"\n\x06\x63olour\x18\x02 \x01(\x0b\x32\x10.dance.v1.ColourH\x00\x12$\n\x07picture\x18\x03 \x01(\x0b\x32\x11.dance.v1.PictureH\x00\x42\x0c\n\nbackground\"x\n\rReturnOptions\x12\x13\n\x0bsource_pose\x18\x01 \x01(\x08\x12\x17\n\x0fnormalized_pose\x18\x02 \x01(\x08\x12\x13\n\x0bstage_times\x18\x03 \x01(\x08\x12\x11\n\tlabel_map\x18\x04 \x01(\x08\x12\x11\n\treference\x18\x05 \x01(\x08\"\xdf\x04\n\x0eTransferConfig\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x15\n\ractor_version\x18\x02 \x01(\r\x12$\n\x04mode\x18\x03 \x01(\x0e\x32\x16.dance.v1.TransferMode\x12&\n\x06output\x18\x04 \x01(\x0b\x32\x16.dance.v1.OutputFormat\x12(\n\x0bsource_body\x18\x05 \x01(\x0b\x32\x13.dance.v1.BodyStats\x12)\n\x06\x64\x61ncer\x18\x06 \x01(\x0b\x32\x19.dance.v1.DancerSelection\x12\x19\n\x11look_ahead_frames\x18\x07 \x01(\r\x12/\n\x0ereturn_options\x18\x08 \x01(\x0b\x32\x17.dance.v1.ReturnOptions\x12\x1f\n\x17\x63heckpoint_every_frames\x18\t \x01(\r\x12\x12\n\ncheckpoint\x18\n \x01(\x0c\x12+\n\x0cpose_backend\x18\x0b \x01(\x0e\x32\x15.dance.v1.PoseBackend\x12)\n\x0bpose_detail\x18\x0c \x01(\x0e\x32\x14.dance.v1.PoseDetail\x12\x1e\n\x16\x66\x61\x63\x65_and_hands_every_n\x18\r \x01(\r\x12\x15\n\rframe_rate_hz\x18\x0e \x01(\x01\x12(\n\nbackground\x18\x0f \x01(\x0b\x32\x14.dance.v1.Background\x12)\n\x0cpicture_size\x18\x10 \x01(\x0b\x32\x13.dance.v1.FrameSize\x12\x10\n\x08\x61\x64\x61ptive\x18\x11 \x01(\x08\x12\r\n\x05label\x18\x12 \x01(\t\"|\n\x04Rung\x12)\n\x0bpose_detail\x18\x01 \x01(\x0e\x32\x14.dance.v1.PoseDetail\x12\x1e\n\x16\x66\x61\x63\x65_and_hands_every_n\x18\x02 \x01(\r\x12)\n\x0cpicture_size\x18\x03 \x01(\x0b\x32\x13.dance.v1.FrameSize\"a\n\rSessionLimits\x12\x1c\n\x14max_frames_in_flight\x18\x01 \x01(\r\x12\x19\n\x11max_frame_side_px\x18\x02 \x01(\r\x12\x17\n\x0fmax_frame_bytes\x18\x03 \x01(\x04\"\xdc\x02\n\x10TransferAccepted\x12(\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x18.dance.v1.TransferConfig\x12\'\n\x06limits\x18\x02 \x01(\x0b\x32\x17.dance.v1.SessionLimits\x12\x16\n\x0eserver_version\x18\x03 \x01(\t\x12\'\n\nstage_size\x18\x04 \x01(\x0b\x32\x13.dance.v1.FrameSize\x12,\n\x0f\x66ull_frame_size\x18\x05 \x01(\x0b\x32\x13.dance.v1.FrameSize\x12\x1b\n\x13generator_precision\x18\x06 \x01(\t\x12\x1d\n\x05rungs\x18\x07 \x03(\x0b\x32\x0e.dance.v1.Rung\x12\x1d\n\x10watermark_key_id\x18\x08 \x01(\rH\x00\x88\x01\x01\x12\x16\n\x0e\x63onsent_sha256\x18\t \x01(\tB\x13\n\x11_watermark_key_id\"\x9a\x01\n\nClientPose\x12\x1c\n\x04pose\x18\x01 \x01(\x0b\x32\x0e.dance.v1.Pose\x12!\n\x04size\x18\x02 \x01(\x0b\x32\x13.dance.v1.FrameSize\x12\x1e\n\x16\x66\x61\x63\x65_and_hands_carried\x18\x03 \x01(\x08\x12\x13\n\x0b\x64\x61ncer_lost\x18\x04 \x01(\x08\x12\x16\n\x0e\x64\x61ncer_changed\x18\x05 \x01(\x08\"\xb0\x01\n\rTransferFrame\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12/\n\x0b\x63\x61ptured_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x07picture\x18\x03 \x01(\x0b\x32\x11.dance.v1.PictureH\x00\x12+\n\x0b\x63lient_pose\x18\x04 \x01(\x0b\x32\x14.dance.v1.ClientPoseH\x00\x42\t\n\x07\x63ontent\"r\n\x0fTransferRequest\x12*\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x18.dance.v1.TransferConfigH\x00\x12(\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x17.dance.v1.TransferFrameH\x00\x42\t\n\x07request\"F\n\tNoPicture\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.dance.v1.NoPictureReason\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"\xce\x03\n\x0eTransferAnswer\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12$\n\x07picture\x18\x02 \x01(\x0b\x32\x11.dance.v1.PictureH\x00\x12)\n\nno_picture\x18\x03 \x01(\x0b\x32\x13.dance.v1.NoPictureH\x00\x12&\n\x07remarks\x18\x04 \x03(\x0e\x32\x15.dance.v1.FrameRemark\x12(\n\x0bstage_times\x18\x05 \x03(\x0b\x32\x13.dance.v1.StageTime\x12#\n\x0bsource_pose\x18\x06 \x01(\x0b\x32\x0e.dance.v1.Pose\x12\'\n\x0fnormalized_pose\x18\x07 \x01(\x0b\x32\x0e.dance.v1.Pose\x12$\n\tlabel_map\x18\x08 \x01(\x0b\x32\x11.dance.v1.Picture\x12\x12\n\ncheckpoint\x18\t \x01(\x0c\x12\x15\n\rframe_seconds\x18\n \x01(\x01\x12*\n\ttransform\x18\x0b \x01(\x0b\x32\x17.dance.v1.BodyTransform\x12$\n\treference\x18\x0c \x01(\x0b\x32\x11.dance.v1.Picture\x12\x0c\n\x04rung\x18\r \x01(\rB\x08\n\x06result\"5\n\x08\x44raining\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\x15\n\rnext_sequence\x18\x02 \x01(\x04\"\xa2\x01\n\x10TransferResponse\x12.\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1a.dance.v1.TransferAcceptedH\x00\x12*\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x18.dance.v1.TransferAnswerH\x00\x12&\n\x08\x64raining\x18\x03 \x01(\x0b\x32\x12.dance.v1.DrainingH\x00\x42\n\n\x08response\"K\n\x11ListActorsRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x15\n\ractor_version\x18\x02 \x01(\r\x12\x10\n\x08previews\x18\x03 \x01(\x08\")\n\nActorScore\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\"0\n\x0c\x41\x63torPreview\x12\x12\n\nmedia_type\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"6\n\x0fWardrobeSummary\x12\x12\n\nkey_frames\x18\x01 \x01(\r\x12\x0f\n\x07\x66\x61\x63ings\x18\x02 \x03(\t\"\x88\x01\n\x0e\x43onsentSummary\x12\x0b\n\x03who\x18\x01 \x01(\t\x12\x10\n\x08given_on\x18\x02 \x01(\t\x12\x0c\n\x04uses\x18\x03 \x03(\t\x12\r\n\x05until\x18\x04 \x01(\t\x12\x13\n\x0brecorded_by\x18\x05 \x01(\t\x12\x0e\n\x06sha256\x18\x06 \x01(\t\x12\x15\n\rended_because\x18\x07 \x01(\t\"\xde\x04\n\x0c\x41\x63torSummary\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x15\n\ractor_version\x18\x02 \x01(\r\x12\'\n\nstage_size\x18\x03 \x01(\x0b\x32\x13.dance.v1.FrameSize\x12,\n\x0f\x66ull_frame_size\x18\x04 \x01(\x0b\x32\x13.dance.v1.FrameSize\x12\x0e\n\x06preset\x18\x05 \x01(\t\x12\x19\n\x11label_map_version\x18\x06 \x01(\r\x12\x13\n\x0bunavailable\x18\x07 \x01(\t\x12!\n\x04\x62ody\x18\x08 \x01(\x0b\x32\x13.dance.v1.BodyStats\x12\x16\n\x0eserved_percent\x18\t \x01(\x02\x12\x12\n\nsize_bytes\x18\n \x01(\x04\x12+\n\x08wardrobe\x18\x0b \x01(\x0b\x32\x19.dance.v1.WardrobeSummary\x12\x11\n\tbare_warp\x18\x0c \x01(\x08\x12*\n\rsmaller_sizes\x18\r \x03(\x0b\x32\x13.dance.v1.FrameSize\x12\x0f\n\x07\x63onsent\x18\x0e \x01(\t\x12.\n\ntrained_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x06scores\x18\x10 \x03(\x0b\x32\x14.dance.v1.ActorScore\x12\x13\n\x0bhas_preview\x18\x11 \x01(\x08\x12\'\n\x07preview\x18\x12 \x01(\x0b\x32\x16.dance.v1.ActorPreview\x12\x31\n\x0f\x63onsent_summary\x18\x13 \x01(\x0b\x32\x18.dance.v1.ConsentSummary\"W\n\x12ListActorsResponse\x12&\n\x06\x61\x63tors\x18\x01 \x03(\x0b\x32\x16.dance.v1.ActorSummary\x12\x19\n\x11watermark_key_ids\x18\x02 \x03(\r\"g\n\rFitBodyConfig\x12+\n\x0cpose_backend\x18\x01 \x01(\x0e\x32\x15.dance.v1.PoseBackend\x12)\n\x06\x64\x61ncer\x18\x02 \x01(\x0b\x32\x19.dance.v1.DancerSelection\"p\n\x0e\x46itBodyRequest\x12)\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x17.dance.v1.FitBodyConfigH\x00\x12(\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x17.dance.v1.TransferFrameH\x00\x42\t\n\x07request\"u\n\x0f\x46itBodyResponse\x12!\n\x04\x62ody\x18\x01 \x01(\x0b\x32\x13.dance.v1.BodyStats\x12\x0e\n\x06\x66rames\x18\x02 \x01(\r\x12\x1a\n\x12\x66rames_with_person\x18\x03 \x01(\r\x12\x13\n\x0bon_the_spot\x18\x04 \x01(\x08*a\n\x0cTransferMode\x12\x1d\n\x19TRANSFER_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16TRANSFER_MODE_LOSSLESS\x10\x01\x12\x16\n\x12TRANSFER_MODE_LIVE\x10\x02*\xb7\x01\n\x0fNoPictureReason\x12!\n\x1dNO_PICTURE_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1bNO_PICTURE_REASON_NO_PERSON\x10\x01\x12\x1d\n\x19NO_PICTURE_REASON_DROPPED\x10\x02\x12\x1f\n\x1bNO_PICTURE_REASON_BAD_FRAME\x10\x03\x12 \n\x1cNO_PICTURE_REASON_NOT_PLACED\x10\x04*\xf1\x03\n\x0b\x46rameRemark\x12\x1c\n\x18\x46RAME_REMARK_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x46RAME_REMARK_CALIBRATING\x10\x01\x12\x1d\n\x19\x46RAME_REMARK_EXTRAPOLATED\x10\x02\x12\x18\n\x14\x46RAME_REMARK_LIMITED\x10\x03\x12\x1c\n\x18\x46RAME_REMARK_ON_THE_SPOT\x10\x04\x12\x1f\n\x1b\x46RAME_REMARK_TRANSFORM_KEPT\x10\x05\x12\x1c\n\x18\x46RAME_REMARK_JOINTS_HELD\x10\x06\x12\x18\n\x14\x46RAME_REMARK_NO_FACE\x10\x07\x12\x1a\n\x16\x46RAME_REMARK_RESTARTED\x10\x08\x12\x1d\n\x19\x46RAME_REMARK_OUT_OF_STAGE\x10\t\x12\'\n#FRAME_REMARK_FACE_AND_HANDS_CARRIED\x10\n\x12\x19\n\x15\x46RAME_REMARK_AIRBORNE\x10\x0b\x12\x1e\n\x1a\x46RAME_REMARK_STAGE_RETRIED\x10\x0c\x12\x1c\n\x18\x46RAME_REMARK_DANCER_LOST\x10\r\x12\x1f\n\x1b\x46RAME_REMARK_DANCER_CHANGED\x10\x0e\x12\x18\n\x14\x46RAME_REMARK_REDUCED\x10\x0f\x32\xe3\x01\n\x0fTransferService\x12\x45\n\x08Transfer\x12\x19.dance.v1.TransferRequest\x1a\x1a.dance.v1.TransferResponse(\x01\x30\x01\x12G\n\nListActors\x12\x1b.dance.v1.ListActorsRequest\x1a\x1c.dance.v1.ListActorsResponse\x12@\n\x07\x46itBody\x12\x18.dance.v1.FitBodyRequest\x1a\x19.dance.v1.FitBodyResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x64\x61nce/v1/transfer.proto\x12\x08\x64\x61nce.v1\x1a\x14\x64\x61nce/v1/actor.proto\x1a\x14\x64\x61nce/v1/frame.proto\x1a\x18\x64\x61nce/v1/normalize.proto\x1a\x13\x64\x61nce/v1/pose.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"e\n\x0cOutputFormat\x12+\n\x08\x65ncoding\x18\x01 \x01(\x0e\x32\x19.dance.v1.PictureEncoding\x12\x14\n\x0cjpeg_quality\x18\x02 \x01(\r\x12\x12\n\nfull_frame\x18\x03 \x01(\x08\"2\n\x06\x43olour\x12\x0b\n\x03red\x18\x01 \x01(\r\x12\r\n\x05green\x18\x02 \x01(\r\x12\x0c\n\x04\x62lue\x18\x03 \x01(\r\"{\n\nBackground\x12\x15\n\x0btransparent\x18\x01 \x01(\x08H\x00\x12\"\n\x06\x63olour\x18\x02 \x01(\x0b\x32\x10.dance.v1.ColourH\x00\x12$\n\x07picture\x18\x03 \x01(\x0b\x32\x11.dance.v1.PictureH\x00\x42\x0c\n\nbackground\"x\n\rReturnOptions\x12\x13\n\x0bsource_pose\x18\x01 \x01(\x08\x12\x17\n\x0fnormalized_pose\x18\x02 \x01(\x08\x12\x13\n\x0bstage_times\x18\x03 \x01(\x08\x12\x11\n\tlabel_map\x18\x04 \x01(\x08\x12\x11\n\treference\x18\x05 \x01(\x08\"\xdf\x04\n\x0eTransferConfig\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x15\n\ractor_version\x18\x02 \x01(\r\x12$\n\x04mode\x18\x03 \x01(\x0e\x32\x16.dance.v1.TransferMode\x12&\n\x06output\x18\x04 \x01(\x0b\x32\x16.dance.v1.OutputFormat\x12(\n\x0bsource_body\x18\x05 \x01(\x0b\x32\x13.dance.v1.BodyStats\x12)\n\x06\x64\x61ncer\x18\x06 \x01(\x0b\x32\x19.dance.v1.DancerSelection\x12\x19\n\x11look_ahead_frames\x18\x07 \x01(\r\x12/\n\x0ereturn_options\x18\x08 \x01(\x0b\x32\x17.dance.v1.ReturnOptions\x12\x1f\n\x17\x63heckpoint_every_frames\x18\t \x01(\r\x12\x12\n\ncheckpoint\x18\n \x01(\x0c\x12+\n\x0cpose_backend\x18\x0b \x01(\x0e\x32\x15.dance.v1.PoseBackend\x12)\n\x0bpose_detail\x18\x0c \x01(\x0e\x32\x14.dance.v1.PoseDetail\x12\x1e\n\x16\x66\x61\x63\x65_and_hands_every_n\x18\r \x01(\r\x12\x15\n\rframe_rate_hz\x18\x0e \x01(\x01\x12(\n\nbackground\x18\x0f \x01(\x0b\x32\x14.dance.v1.Background\x12)\n\x0cpicture_size\x18\x10 \x01(\x0b\x32\x13.dance.v1.FrameSize\x12\x10\n\x08\x61\x64\x61ptive\x18\x11 \x01(\x08\x12\r\n\x05label\x18\x12 \x01(\t\"|\n\x04Rung\x12)\n\x0bpose_detail\x18\x01 \x01(\x0e\x32\x14.dance.v1.PoseDetail\x12\x1e\n\x16\x66\x61\x63\x65_and_hands_every_n\x18\x02 \x01(\r\x12)\n\x0cpicture_size\x18\x03 \x01(\x0b\x32\x13.dance.v1.FrameSize\"a\n\rSessionLimits\x12\x1c\n\x14max_frames_in_flight\x18\x01 \x01(\r\x12\x19\n\x11max_frame_side_px\x18\x02 \x01(\r\x12\x17\n\x0fmax_frame_bytes\x18\x03 \x01(\x04\"\xdc\x02\n\x10TransferAccepted\x12(\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x18.dance.v1.TransferConfig\x12\'\n\x06limits\x18\x02 \x01(\x0b\x32\x17.dance.v1.SessionLimits\x12\x16\n\x0eserver_version\x18\x03 \x01(\t\x12\'\n\nstage_size\x18\x04 \x01(\x0b\x32\x13.dance.v1.FrameSize\x12,\n\x0f\x66ull_frame_size\x18\x05 \x01(\x0b\x32\x13.dance.v1.FrameSize\x12\x1b\n\x13generator_precision\x18\x06 \x01(\t\x12\x1d\n\x05rungs\x18\x07 \x03(\x0b\x32\x0e.dance.v1.Rung\x12\x1d\n\x10watermark_key_id\x18\x08 \x01(\rH\x00\x88\x01\x01\x12\x16\n\x0e\x63onsent_sha256\x18\t \x01(\tB\x13\n\x11_watermark_key_id\"\x9a\x01\n\nClientPose\x12\x1c\n\x04pose\x18\x01 \x01(\x0b\x32\x0e.dance.v1.Pose\x12!\n\x04size\x18\x02 \x01(\x0b\x32\x13.dance.v1.FrameSize\x12\x1e\n\x16\x66\x61\x63\x65_and_hands_carried\x18\x03 \x01(\x08\x12\x13\n\x0b\x64\x61ncer_lost\x18\x04 \x01(\x08\x12\x16\n\x0e\x64\x61ncer_changed\x18\x05 \x01(\x08\"\xb0\x01\n\rTransferFrame\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12/\n\x0b\x63\x61ptured_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x07picture\x18\x03 \x01(\x0b\x32\x11.dance.v1.PictureH\x00\x12+\n\x0b\x63lient_pose\x18\x04 \x01(\x0b\x32\x14.dance.v1.ClientPoseH\x00\x42\t\n\x07\x63ontent\"r\n\x0fTransferRequest\x12*\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x18.dance.v1.TransferConfigH\x00\x12(\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x17.dance.v1.TransferFrameH\x00\x42\t\n\x07request\"F\n\tNoPicture\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.dance.v1.NoPictureReason\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"\xce\x03\n\x0eTransferAnswer\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12$\n\x07picture\x18\x02 \x01(\x0b\x32\x11.dance.v1.PictureH\x00\x12)\n\nno_picture\x18\x03 \x01(\x0b\x32\x13.dance.v1.NoPictureH\x00\x12&\n\x07remarks\x18\x04 \x03(\x0e\x32\x15.dance.v1.FrameRemark\x12(\n\x0bstage_times\x18\x05 \x03(\x0b\x32\x13.dance.v1.StageTime\x12#\n\x0bsource_pose\x18\x06 \x01(\x0b\x32\x0e.dance.v1.Pose\x12\'\n\x0fnormalized_pose\x18\x07 \x01(\x0b\x32\x0e.dance.v1.Pose\x12$\n\tlabel_map\x18\x08 \x01(\x0b\x32\x11.dance.v1.Picture\x12\x12\n\ncheckpoint\x18\t \x01(\x0c\x12\x15\n\rframe_seconds\x18\n \x01(\x01\x12*\n\ttransform\x18\x0b \x01(\x0b\x32\x17.dance.v1.BodyTransform\x12$\n\treference\x18\x0c \x01(\x0b\x32\x11.dance.v1.Picture\x12\x0c\n\x04rung\x18\r \x01(\rB\x08\n\x06result\"5\n\x08\x44raining\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\x15\n\rnext_sequence\x18\x02 \x01(\x04\"\xa2\x01\n\x10TransferResponse\x12.\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1a.dance.v1.TransferAcceptedH\x00\x12*\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x18.dance.v1.TransferAnswerH\x00\x12&\n\x08\x64raining\x18\x03 \x01(\x0b\x32\x12.dance.v1.DrainingH\x00\x42\n\n\x08response\"K\n\x11ListActorsRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x15\n\ractor_version\x18\x02 \x01(\r\x12\x10\n\x08previews\x18\x03 \x01(\x08\"W\n\x12ListActorsResponse\x12&\n\x06\x61\x63tors\x18\x01 \x03(\x0b\x32\x16.dance.v1.ActorSummary\x12\x19\n\x11watermark_key_ids\x18\x02 \x03(\r\"g\n\rFitBodyConfig\x12+\n\x0cpose_backend\x18\x01 \x01(\x0e\x32\x15.dance.v1.PoseBackend\x12)\n\x06\x64\x61ncer\x18\x02 \x01(\x0b\x32\x19.dance.v1.DancerSelection\"p\n\x0e\x46itBodyRequest\x12)\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x17.dance.v1.FitBodyConfigH\x00\x12(\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x17.dance.v1.TransferFrameH\x00\x42\t\n\x07request\"u\n\x0f\x46itBodyResponse\x12!\n\x04\x62ody\x18\x01 \x01(\x0b\x32\x13.dance.v1.BodyStats\x12\x0e\n\x06\x66rames\x18\x02 \x01(\r\x12\x1a\n\x12\x66rames_with_person\x18\x03 \x01(\r\x12\x13\n\x0bon_the_spot\x18\x04 \x01(\x08*a\n\x0cTransferMode\x12\x1d\n\x19TRANSFER_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16TRANSFER_MODE_LOSSLESS\x10\x01\x12\x16\n\x12TRANSFER_MODE_LIVE\x10\x02*\xb7\x01\n\x0fNoPictureReason\x12!\n\x1dNO_PICTURE_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1bNO_PICTURE_REASON_NO_PERSON\x10\x01\x12\x1d\n\x19NO_PICTURE_REASON_DROPPED\x10\x02\x12\x1f\n\x1bNO_PICTURE_REASON_BAD_FRAME\x10\x03\x12 \n\x1cNO_PICTURE_REASON_NOT_PLACED\x10\x04*\xf1\x03\n\x0b\x46rameRemark\x12\x1c\n\x18\x46RAME_REMARK_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x46RAME_REMARK_CALIBRATING\x10\x01\x12\x1d\n\x19\x46RAME_REMARK_EXTRAPOLATED\x10\x02\x12\x18\n\x14\x46RAME_REMARK_LIMITED\x10\x03\x12\x1c\n\x18\x46RAME_REMARK_ON_THE_SPOT\x10\x04\x12\x1f\n\x1b\x46RAME_REMARK_TRANSFORM_KEPT\x10\x05\x12\x1c\n\x18\x46RAME_REMARK_JOINTS_HELD\x10\x06\x12\x18\n\x14\x46RAME_REMARK_NO_FACE\x10\x07\x12\x1a\n\x16\x46RAME_REMARK_RESTARTED\x10\x08\x12\x1d\n\x19\x46RAME_REMARK_OUT_OF_STAGE\x10\t\x12\'\n#FRAME_REMARK_FACE_AND_HANDS_CARRIED\x10\n\x12\x19\n\x15\x46RAME_REMARK_AIRBORNE\x10\x0b\x12\x1e\n\x1a\x46RAME_REMARK_STAGE_RETRIED\x10\x0c\x12\x1c\n\x18\x46RAME_REMARK_DANCER_LOST\x10\r\x12\x1f\n\x1b\x46RAME_REMARK_DANCER_CHANGED\x10\x0e\x12\x18\n\x14\x46RAME_REMARK_REDUCED\x10\x0f\x32\xe3\x01\n\x0fTransferService\x12\x45\n\x08Transfer\x12\x19.dance.v1.TransferRequest\x1a\x1a.dance.v1.TransferResponse(\x01\x30\x01\x12G\n\nListActors\x12\x1b.dance.v1.ListActorsRequest\x1a\x1c.dance.v1.ListActorsResponse\x12@\n\x07\x46itBody\x12\x18.dance.v1.FitBodyRequest\x1a\x19.dance.v1.FitBodyResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dance.v1.transfer_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_TRANSFERMODE']._serialized_start=4337
-  _globals['_TRANSFERMODE']._serialized_end=4434
-  _globals['_NOPICTUREREASON']._serialized_start=4437
-  _globals['_NOPICTUREREASON']._serialized_end=4620
-  _globals['_FRAMEREMARK']._serialized_start=4623
-  _globals['_FRAMEREMARK']._serialized_end=5120
-  _globals['_OUTPUTFORMAT']._serialized_start=139
-  _globals['_OUTPUTFORMAT']._serialized_end=240
-  _globals['_COLOUR']._serialized_start=242
-  _globals['_COLOUR']._serialized_end=292
-  _globals['_BACKGROUND']._serialized_start=294
-  _globals['_BACKGROUND']._serialized_end=417
-  _globals['_RETURNOPTIONS']._serialized_start=419
-  _globals['_RETURNOPTIONS']._serialized_end=539
-  _globals['_TRANSFERCONFIG']._serialized_start=542
-  _globals['_TRANSFERCONFIG']._serialized_end=1149
-  _globals['_RUNG']._serialized_start=1151
-  _globals['_RUNG']._serialized_end=1275
-  _globals['_SESSIONLIMITS']._serialized_start=1277
-  _globals['_SESSIONLIMITS']._serialized_end=1374
-  _globals['_TRANSFERACCEPTED']._serialized_start=1377
-  _globals['_TRANSFERACCEPTED']._serialized_end=1725
-  _globals['_CLIENTPOSE']._serialized_start=1728
-  _globals['_CLIENTPOSE']._serialized_end=1882
-  _globals['_TRANSFERFRAME']._serialized_start=1885
-  _globals['_TRANSFERFRAME']._serialized_end=2061
-  _globals['_TRANSFERREQUEST']._serialized_start=2063
-  _globals['_TRANSFERREQUEST']._serialized_end=2177
-  _globals['_NOPICTURE']._serialized_start=2179
-  _globals['_NOPICTURE']._serialized_end=2249
-  _globals['_TRANSFERANSWER']._serialized_start=2252
-  _globals['_TRANSFERANSWER']._serialized_end=2714
-  _globals['_DRAINING']._serialized_start=2716
-  _globals['_DRAINING']._serialized_end=2769
-  _globals['_TRANSFERRESPONSE']._serialized_start=2772
-  _globals['_TRANSFERRESPONSE']._serialized_end=2934
-  _globals['_LISTACTORSREQUEST']._serialized_start=2936
-  _globals['_LISTACTORSREQUEST']._serialized_end=3011
-  _globals['_ACTORSCORE']._serialized_start=3013
-  _globals['_ACTORSCORE']._serialized_end=3054
-  _globals['_ACTORPREVIEW']._serialized_start=3056
-  _globals['_ACTORPREVIEW']._serialized_end=3104
-  _globals['_WARDROBESUMMARY']._serialized_start=3106
-  _globals['_WARDROBESUMMARY']._serialized_end=3160
-  _globals['_CONSENTSUMMARY']._serialized_start=3163
-  _globals['_CONSENTSUMMARY']._serialized_end=3299
-  _globals['_ACTORSUMMARY']._serialized_start=3302
-  _globals['_ACTORSUMMARY']._serialized_end=3908
-  _globals['_LISTACTORSRESPONSE']._serialized_start=3910
-  _globals['_LISTACTORSRESPONSE']._serialized_end=3997
-  _globals['_FITBODYCONFIG']._serialized_start=3999
-  _globals['_FITBODYCONFIG']._serialized_end=4102
-  _globals['_FITBODYREQUEST']._serialized_start=4104
-  _globals['_FITBODYREQUEST']._serialized_end=4216
-  _globals['_FITBODYRESPONSE']._serialized_start=4218
-  _globals['_FITBODYRESPONSE']._serialized_end=4335
-  _globals['_TRANSFERSERVICE']._serialized_start=5123
-  _globals['_TRANSFERSERVICE']._serialized_end=5350
+  _globals['_TRANSFERMODE']._serialized_start=3462
+  _globals['_TRANSFERMODE']._serialized_end=3559
+  _globals['_NOPICTUREREASON']._serialized_start=3562
+  _globals['_NOPICTUREREASON']._serialized_end=3745
+  _globals['_FRAMEREMARK']._serialized_start=3748
+  _globals['_FRAMEREMARK']._serialized_end=4245
+  _globals['_OUTPUTFORMAT']._serialized_start=161
+  _globals['_OUTPUTFORMAT']._serialized_end=262
+  _globals['_COLOUR']._serialized_start=264
+  _globals['_COLOUR']._serialized_end=314
+  _globals['_BACKGROUND']._serialized_start=316
+  _globals['_BACKGROUND']._serialized_end=439
+  _globals['_RETURNOPTIONS']._serialized_start=441
+  _globals['_RETURNOPTIONS']._serialized_end=561
+  _globals['_TRANSFERCONFIG']._serialized_start=564
+  _globals['_TRANSFERCONFIG']._serialized_end=1171
+  _globals['_RUNG']._serialized_start=1173
+  _globals['_RUNG']._serialized_end=1297
+  _globals['_SESSIONLIMITS']._serialized_start=1299
+  _globals['_SESSIONLIMITS']._serialized_end=1396
+  _globals['_TRANSFERACCEPTED']._serialized_start=1399
+  _globals['_TRANSFERACCEPTED']._serialized_end=1747
+  _globals['_CLIENTPOSE']._serialized_start=1750
+  _globals['_CLIENTPOSE']._serialized_end=1904
+  _globals['_TRANSFERFRAME']._serialized_start=1907
+  _globals['_TRANSFERFRAME']._serialized_end=2083
+  _globals['_TRANSFERREQUEST']._serialized_start=2085
+  _globals['_TRANSFERREQUEST']._serialized_end=2199
+  _globals['_NOPICTURE']._serialized_start=2201
+  _globals['_NOPICTURE']._serialized_end=2271
+  _globals['_TRANSFERANSWER']._serialized_start=2274
+  _globals['_TRANSFERANSWER']._serialized_end=2736
+  _globals['_DRAINING']._serialized_start=2738
+  _globals['_DRAINING']._serialized_end=2791
+  _globals['_TRANSFERRESPONSE']._serialized_start=2794
+  _globals['_TRANSFERRESPONSE']._serialized_end=2956
+  _globals['_LISTACTORSREQUEST']._serialized_start=2958
+  _globals['_LISTACTORSREQUEST']._serialized_end=3033
+  _globals['_LISTACTORSRESPONSE']._serialized_start=3035
+  _globals['_LISTACTORSRESPONSE']._serialized_end=3122
+  _globals['_FITBODYCONFIG']._serialized_start=3124
+  _globals['_FITBODYCONFIG']._serialized_end=3227
+  _globals['_FITBODYREQUEST']._serialized_start=3229
+  _globals['_FITBODYREQUEST']._serialized_end=3341
+  _globals['_FITBODYRESPONSE']._serialized_start=3343
+  _globals['_FITBODYRESPONSE']._serialized_end=3460
+  _globals['_TRANSFERSERVICE']._serialized_start=4248
+  _globals['_TRANSFERSERVICE']._serialized_end=4475
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
-from dance.v1 import transfer_pb2
+from dance.v1 import actor_pb2
 from grpc import StatusCode
 from grpc.aio import AioRpcError, Metadata
 
@@ -229,6 +229,6 @@ async def test_a_server_that_knows_no_filters_and_no_previews_is_listed_all_the_
 @pytest.mark.parametrize("media_type", ["image/webp", "text/html"])
 def test_a_preview_of_another_kind_is_not_passed_on(media_type):
     """What a server calls a preview may end up on a page; only an animated WebP does."""
-    summary = transfer_pb2.ActorSummary(actor="juggler", actor_version=2, has_preview=True)
+    summary = actor_pb2.ActorSummary(actor="juggler", actor_version=2, has_preview=True)
     summary.preview.media_type, summary.preview.data = media_type, b"<script>alert(1)</script>"
     assert listing_from_proto(summary).preview is None

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from client.connection.types import ActorListing, ListedConsent
+from client.connection.types import ActorListing
 from client.verification.consent import Permission, checked_consent
 from serving.actors.consent import Use
+from serving.actors.shown_records import ListedConsent
 
 RECORD = ListedConsent(who="Anna", uses=("private", "public"), until="2030-01-01", sha256="aa")
 ANNA = ActorListing("anna", 2, None, None, "", 0, "", consent_record=RECORD)
