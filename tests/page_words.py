@@ -25,16 +25,17 @@ Words = dict[str, dict[str, str]]
 @cache
 def words_of(language: str) -> Words:
     """Return the sentences of `language`. Raises ValueError for a file with anything else in it."""
-    text = _COMMENT.sub("", (PAGE / "words" / f"{language}.js").read_text())
     found: Words = {}
-    for key, value in _ENTRY.findall(text):
-        if key in found:
-            raise ValueError(f"{language}: {key} is there twice")
-        is_single = value.startswith("'")
-        found[key] = {"": value[1:-1]} if is_single else {form: said[1:-1] for form, said in _FORM.findall(value)}
-    rest = _ENTRY.sub("", text).strip()
-    if re.sub(r"\s+", "", rest) != f"exportconst{language}={{}};":
-        raise ValueError(f"{language}: cannot be read: {rest[:200]}")
+    for path in sorted((PAGE / "words").rglob(f"{language}.js")):
+        text = _COMMENT.sub("", path.read_text())
+        for key, value in _ENTRY.findall(text):
+            if key in found:
+                raise ValueError(f"{language}: {key} is there twice")
+            is_single = value.startswith("'")
+            found[key] = {"": value[1:-1]} if is_single else {form: said[1:-1] for form, said in _FORM.findall(value)}
+        rest = _ENTRY.sub("", text).strip()
+        if re.sub(r"\s+", "", rest) != f"exportconst{language}={{}};":
+            raise ValueError(f"{language}: cannot be read: {rest[:200]}")
     return found
 
 

@@ -1,8 +1,10 @@
-// The words of the page, in the visitor's language. Every sentence that people read is in words/*.js.
+// The words of the page, in the visitor's language. Every sentence that people read is in words/.
 import {en} from './words/en.js';
 import {ru} from './words/ru.js';
+import {en as enChecks} from './words/checks/en.js';
+import {ru as ruChecks} from './words/checks/ru.js';
 
-const LANGUAGES = {en, ru};
+const LANGUAGES = {en: {...en, ...enChecks}, ru: {...ru, ...ruChecks}};
 let language = chosen();
 let plural = new Intl.PluralRules(language);
 
@@ -16,7 +18,7 @@ export const current = () => language;
  * of ours, so it shows as itself.
  */
 export function t(key, values = {}) {
-  let text = LANGUAGES[language][key] ?? en[key] ?? key;
+  let text = LANGUAGES[language][key] ?? LANGUAGES.en[key] ?? key;
   if (typeof text === 'object') text = text[plural.select(values.n)] ?? text.other;
   return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
@@ -24,7 +26,7 @@ export function t(key, values = {}) {
 /** Return the sentence for a stable word of the server or of this page; `otherwise` if it has none. */
 export function sentence(word, otherwise = '') {
   const key = `why_${word}`;
-  return LANGUAGES[language][key] ?? en[key] ?? (otherwise || t('why_unknown', {word}));
+  return LANGUAGES[language][key] ?? LANGUAGES.en[key] ?? (otherwise || t('why_unknown', {word}));
 }
 
 /** Return a number as people of this language write it. */
