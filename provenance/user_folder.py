@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from provenance.credentials.certificate import Identity, read_identity, self_made_identity
+from provenance.credentials.signing import ContentCredentials
 from provenance.watermark.server_key import known_key_ids, make_key_file
 from serving.errors import BadSettings
 
@@ -35,9 +37,16 @@ def own_server_key_ids() -> list[int]:
     return known_key_ids(path, setting=_SERVER_KEY) if path.exists() else []
 
 
-def has_own_identity() -> bool:
-    """Whether this user's self-made certificate was made already."""
-    return (user_folder() / _SIGNING).exists()
+def own_credentials(certificate: Path | None, key: Path | None, note: Callable[[str], None]) -> ContentCredentials:
+    """Return what signs this user's files: the given certificate, or a self-made one. note: is told when one is made.
+
+    Raises BadSettings as `own_identity` does, and CannotSign for a certificate that cannot sign.
+    """
+    was_there = (user_folder() / _SIGNING).exists()
+    credentials = ContentCredentials(own_identity(certificate, key))
+    if credentials.identity.is_self_made and not was_there:
+        note(f"made a certificate for Content Credentials, which nothing vouches for: {user_folder()}")
+    return credentials
 
 
 def own_identity(certificate: Path | None, key: Path | None) -> Identity:

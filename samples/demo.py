@@ -18,8 +18,7 @@ from typing import Final
 import numpy as np
 
 from provenance.credentials.actor_pictures import ActorPictures
-from provenance.credentials.signing import ContentCredentials
-from provenance.user_folder import own_identity
+from provenance.user_folder import own_credentials
 from serving.process.entry import started
 from video.reader import VideoReader
 
@@ -41,7 +40,7 @@ def main() -> None:
     with VideoReader(str(video)) as reader:
         pictures = [frame.pixels for frame in reader.frames()]
     chosen = np.linspace(0, len(pictures) - 1, ROWS + 2)[1:-1].astype(int)
-    credentials = ContentCredentials(own_identity(None, None))
+    credentials = own_credentials(None, None, print)
     ActorPictures(credentials, "sample", actor_version=1).write(sheet, np.vstack([pictures[i] for i in chosen]))
     print(f"wrote {sheet}")
     print("to dance yourself, in your browser: make web, then open http://localhost:8080/")

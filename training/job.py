@@ -25,8 +25,7 @@ import torch
 from torch import nn
 
 from provenance.credentials.actor_pictures import ActorPictures
-from provenance.credentials.signing import ContentCredentials
-from provenance.user_folder import own_identity
+from provenance.user_folder import own_credentials
 from serving.actors.store import Actor, ActorStore
 from serving.errors import BadInput
 from training.checkpoints.identity import (
@@ -117,11 +116,8 @@ class _Job:
         )
         coarse = self.preset.generator.enhanced and not settings.start_from
         self.budgets = Budgets(self.preset, settings.minutes, settings.pictures, coarse)
-        self.pictures = ActorPictures(
-            ContentCredentials(own_identity(settings.certificate, settings.certificate_key)),
-            settings.actor,
-            consent_sha256=settings.consent_record.sha256(),
-        )
+        self.pictures: ActorPictures | None = None
+        """How the first process writes pictures; the others write none."""
         self.vgg: nn.Module | None = None
         self._clock = PhaseClock()
         self._began = time.monotonic()
@@ -131,8 +127,14 @@ class _Job:
             return self._run()
         ActorStore(self.settings.store_root).check_new_consent(self.settings.actor, self.settings.consent_record)
         check_writable(self.settings.store_root / self.settings.actor, "--actors")
+        self.pictures = self._signed_pictures()
         with locked(self.settings.work_root):
             return self._run()
+
+    def _signed_pictures(self) -> ActorPictures:
+        settings, note = self.settings, partial(self._note, "starting")
+        credentials = own_credentials(settings.certificate, settings.certificate_key, note)
+        return ActorPictures(credentials, settings.actor, consent_sha256=settings.consent_record.sha256())
 
     def _run(self) -> Actor:
         settings = self.settings
@@ -174,6 +176,7 @@ class _Job:
     def _versions(
         self, prepared: PreparedFootage, references: References | None, held_out: HeldOut, identity: dict[str, str]
     ) -> Versions:
+        assert self.pictures is not None
         return Versions(
             settings=self.settings,
             preset=self.preset,
@@ -289,11 +292,13 @@ class _Job:
                 learner.warm_start(self._train_coarse(pairs, identity))
             self._start(learner, "body")
         resumed_at = trainer.seconds if trainer.continued else None
-        scores = HeldOutScores(self.folder, self.pictures.write, held_out, learner.pictures_seen, resumed_at)
+        scores = None
+        if self.pictures is not None:
+            scores = HeldOutScores(self.folder, self.pictures.write, held_out, learner.pictures_seen, resumed_at)
 
         def on_step(step: Step) -> None:
             self._report_step("body", step)
-            if self.ranks.is_first and scores.is_due(step.seconds, step.progress):
+            if scores is not None and scores.is_due(step.seconds, step.progress):
                 with suppress(TrainingStopped):  # the trainer sees the stop next, and writes its checkpoint
                     draw = self._drawing(prepared, learner)
                     note = scores.add(step.seconds, step.pictures_seen, draw, trainer.curves)

@@ -17,8 +17,7 @@ from client.terminal.output_files import refuse_existing
 from client.terminal.signals import run
 from client.transfer.moving_preview import danced_preview
 from provenance.credentials.actor_pictures import ActorPictures
-from provenance.credentials.signing import ContentCredentials
-from provenance.user_folder import own_identity
+from provenance.user_folder import own_credentials
 from serving.actors.store import ActorStore
 from training.options import Certificate, CertificateKey
 from video.opening import is_endless
@@ -48,7 +47,7 @@ def preview(
         display.note(remark)
     actor = ActorStore(actors).load(name, version)
     refuse_existing([actor.preview_path], force=force, sources=[clip])
-    credentials = ContentCredentials(own_identity(certificate, certificate_key))
+    credentials = own_credentials(certificate, certificate_key, display.note)
     pictures = ActorPictures(credentials, actor.id, actor_version=actor.version, consent_sha256=actor.consent.sha256())
     danced = run(
         lambda _: with_server(

@@ -9,7 +9,7 @@ import typer
 
 from client.terminal.display import Display
 from provenance.credentials.signing import ContentCredentials
-from provenance.user_folder import has_own_identity, own_identity, user_folder
+from provenance.user_folder import own_credentials
 from training.options import Certificate, CertificateKey
 
 
@@ -32,9 +32,4 @@ class Signing:
         if self.no_credentials:
             display.warn("files are written without Content Credentials (--no-credentials)")
             return None
-        was_there = has_own_identity()
-        identity = own_identity(self.certificate, self.certificate_key)
-        if identity.is_self_made and not was_there:
-            folder = user_folder()
-            display.note(f"made a certificate for Content Credentials, which nothing vouches for: {folder}")
-        return ContentCredentials(identity)
+        return own_credentials(self.certificate, self.certificate_key, display.note)

@@ -27,8 +27,7 @@ from client.transfer.body_pass import fit
 from client.transfer.look_ahead import look_ahead_for
 from motion.frame import Picture
 from provenance.credentials.actor_pictures import ActorPictures
-from provenance.credentials.signing import ContentCredentials
-from provenance.user_folder import own_identity
+from provenance.user_folder import own_credentials
 from serving.actors.actor_id import checked_actor_id
 from serving.actors.store import Actor, ActorStore
 from serving.pictures.codec import decode_picture
@@ -115,7 +114,7 @@ def evaluate(request: EvaluateRequest, display: Display) -> list[Path]:
     check_writable(out, is_folder=True)
     for name in request.names:
         refuse_existing(evaluation_paths(out, name), force=request.force, sources=inputs)
-    credentials = ContentCredentials(own_identity(request.certificate, request.certificate_key))
+    credentials = own_credentials(request.certificate, request.certificate_key, display.note)
     pictures = ActorPictures(credentials, actor.id, actor_version=actor.version, consent_sha256=actor.consent.sha256())
     lpips, reason = open_lpips(request.lpips_weights)
     transferred = None

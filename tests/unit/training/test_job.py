@@ -4,12 +4,14 @@ import errno
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
 
 from provenance.credentials.reading import State, read_credentials
+from provenance.user_folder import user_folder
 from serving.actors.store import ActorStore
 from serving.errors import BadInput
 from training import job, preset_setup
@@ -17,6 +19,7 @@ from training.job import train_actor
 from training.loop.checkpoint_space import body_checkpoint_bytes, face_checkpoint_bytes, state_checkpoint_space
 from training.loop.trainer import TrainingStopped
 from training.preset_setup import drawing_for
+from training.process.distributed import Ranks
 from training.process.work_folder import DiskFull, locked
 from training.reporting import held_out_scores
 
@@ -39,6 +42,20 @@ def test_job_ends_with_an_actor_that_loads(settings):
         assert (signed.state, signed.says_synthetic, signed.stated["actor"]) == (State.VALID, True, "bar")
     assert not (settings.work_folder / "faces.npy").exists()
     assert len((settings.work_folder / "scores.csv").read_text().splitlines()) == 2
+
+
+def test_only_the_first_process_makes_a_certificate_and_it_tells(settings, tmp_path, monkeypatch):
+    """Processes on other machines would make others, and write nothing with them."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    told: list[str] = []
+    monkeypatch.setattr(job._Job, "_run", lambda self: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(job, "joined", lambda device: nullcontext(Ranks(rank=1, count=2)))
+        train_actor(settings)
+    assert not (tmp_path / "config").exists()
+    for _ in range(2):
+        train_actor(settings, lambda progress: told.append(progress.note))
+    assert told == [f"made a certificate for Content Credentials, which nothing vouches for: {user_folder()}"]
 
 
 def test_stopped_job_goes_on(settings):

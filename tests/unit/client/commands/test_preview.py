@@ -63,6 +63,13 @@ def test_the_actor_dances_some_seconds_of_the_clip(add, juggler: Actor, make_vid
     assert (signed.stated["actor"], signed.stated["actor_version"]) == ("juggler", 1)
 
 
+def test_a_certificate_that_is_made_is_told_of(add, make_video, tmp_path: Path, monkeypatch, capsys):
+    """As every command that writes files does."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    assert add(make_video(frames=75, rate=25)) == 0
+    assert "made a certificate for Content Credentials" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_preview_that_exists_is_replaced_only_with_force(add, juggler: Actor, make_video, capsys):
     """The error names the file and the option."""
     clip = make_video(frames=6)
