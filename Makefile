@@ -57,7 +57,7 @@ format: install ## fix the format that `check` complains about
 protos: install ## generate protos/gen from protos/dance
 	$(BIN)/python scripts/generate_protos.py
 
-bench: install ## measure the pipeline, the cost of the chain, live latency, many sessions and streams, fairness, memory
+bench: install ## measure the pipeline, the chain, live latency, sessions, streams, fairness, memory and the watermark
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.chain_cost
 	$(BIN)/python -m benchmarks.live
@@ -66,6 +66,7 @@ bench: install ## measure the pipeline, the cost of the chain, live latency, man
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.pose_engine
 	$(BIN)/python -m benchmarks.streams
+	$(BIN)/python -m benchmarks.watermark
 
 images: ## build all container images (docs/images.md), or IMAGES="pose face"
 	$(PYTHON) scripts/images.py build $(IMAGES)
