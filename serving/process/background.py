@@ -29,7 +29,10 @@ async def in_background(work: Coroutine[Any, Any, None], name: str) -> AsyncIter
 
 
 async def in_stoppable_thread(work: Callable[[Event], ResultT]) -> ResultT:
-    """Run `work` in a thread. On cancellation, set its event, and wait until it has ended."""
+    """Run `work` in a thread. On cancellation, set its event, and wait until it has ended.
+
+    Raises what `work` raises; after a cancellation that is dropped, and CancelledError raised instead.
+    """
     stopped = Event()
     running: asyncio.Future[Any] = asyncio.ensure_future(asyncio.to_thread(work, stopped))
     try:
