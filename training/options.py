@@ -94,8 +94,8 @@ class TrainOptions:
         typer.Option(
             "--consent",
             metavar="WORDS|FILE.json",
-            help='Who agreed, when, and to what, or a file with the record; stored with the actor. "not stated" makes an '
-            "actor that only this machine can dance.",
+            help='Who agreed, when, and to what, or a file with the record; stored with the actor. "not stated" makes '
+            "an actor that only this machine can dance.",
             show_default=False,
         ),
     ]
