@@ -57,7 +57,9 @@ async def stacks(tmp_path: Path) -> AsyncIterator[tuple[Stack, Stack]]:
     key = tmp_path / "keys"
     key.write_text(secrets.token_hex(32))
     painter = Painter()
+    # Sessions are told apart by the exact colours of their pictures, which a watermark would change.
     settings = {"checkpoint_key_file": key, "max_sessions": 2 * SESSIONS, "away_seconds": PATIENCE_SECONDS}
+    settings["watermark"] = False
     async with stack_of(tmp_path / "actors", **settings) as first, stack_of(tmp_path / "actors", **settings) as second:
         for stack in (first, second):
             stack.triton.paint = painter
