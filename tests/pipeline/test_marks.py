@@ -43,7 +43,7 @@ PNG, JPEG, RAW = (
 )
 
 
-def output(encoding: int, **more: Any) -> transfer_pb2.OutputFormat:
+def output(encoding: Any, **more: Any) -> transfer_pb2.OutputFormat:
     """Answers in this encoding."""
     return transfer_pb2.OutputFormat(encoding=encoding, **more)
 
