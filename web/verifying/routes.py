@@ -15,7 +15,7 @@ POST /api/verify
     credentials: `{"state": "valid", "signer": "Anna", "organisation": "…", "self_made": true, "software": "…",
     "digital_source_types": ["http://…"], "states": {"actor": "anna", "actor_version": 2, …}, "ingredients": [{"title":
     "clip.mp4", "has_credentials": false}], "faults": ["…"], "in_sidecar": false}`. state: "trusted" (an authority of
-    WEB_VERIFY_TRUST names the signer), "valid" (not changed, but nobody vouches for the signer's name), "changed",
+    WEB_VERIFY_TRUST names the signer), "valid" (not changed, but nothing vouches for the signer's name), "changed",
     "invalid" (damaged or forged: the rest cannot be relied on). All of it comes from the file.
 
     watermark: `{"server_key": "1a2b" or null, "session": "…" or null, "legible": true, "strength": 21.3,
