@@ -156,8 +156,8 @@ def transfer_command(
         display.out.print(f"wrote {report.sidecar}: Content Credentials, which {out} itself cannot hold; keep both")
 
 
-def _check_label(label: str) -> None:
-    if label:
+def _check_label(label: str | None) -> None:
+    if label is not None:
         try:
             checked_label(label)
         except ValueError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from cryptography import x509
 from rich.text import Text
 
 from client.commands.options import DEFAULT_ACTORS, ActorsFolder, Credentials, server_option
@@ -95,6 +96,10 @@ def exit_code(found: Verification, consent: CheckedConsent, *, asks: bool) -> in
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"--trust {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        text = path.read_text()
+        x509.load_pem_x509_certificates(text.encode())
+    except OSError as error:
+        raise CommandError(f"--trust {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # not text, or no certificates
+        raise CommandError(f"--trust {path}: expected PEM certificates") from error
+    return text

@@ -113,13 +113,13 @@ class TransferJob:
         ),
     ] = CHECKPOINT_EVERY_FRAMES
     label: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--label",
             metavar="TEXT",
             help='Burn a text, such as "AI-generated", into every picture, where it hides no face.',
         ),
-    ] = ""
+    ] = None
     credentials: ContentCredentials | None = None
     replace_out: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False
 

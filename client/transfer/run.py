@@ -241,7 +241,7 @@ class _Run:
             references=job.compare,
             checkpoint_every_frames=job.checkpoint_every_frames,
             background=job.background.for_server,
-            label=job.label,
+            label=job.label or "",
         )
 
     def _plate(self, accepted: Accepted) -> Picture | RgbaPicture | None:

@@ -111,3 +111,11 @@ def test_words_of_a_file_cannot_control_the_terminal(film: Path, actors: Path, t
     assert "\\x1b[2Jgone" in said
     run(["verify", str(changed(evil, 0.9)), "--actors", str(actors)])
     assert "gone" not in capsys.readouterr().out
+
+
+def test_authorities_that_cannot_be_read_are_not_a_forgery(film: Path, tmp_path: Path, capsys) -> None:
+    """A wrong file for --trust is the user's mistake, not a change of the film."""
+    wrong = tmp_path / "README.md"
+    wrong.write_text("no certificates")
+    assert run(["verify", str(film), "--trust", str(wrong)]) == 1
+    assert "README.md: expected PEM certificates" in " ".join(capsys.readouterr().err.split())

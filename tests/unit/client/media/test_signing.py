@@ -66,6 +66,7 @@ def test_bad_options_are_noticed_before_any_work(
     clip = str(make_video(frames=2))
     for options, text in (
         (["--label", "ИИ"], "--label: expected 1 to 40 printable ASCII characters"),
+        (["--label", ""], "--label: expected 1 to 40 printable ASCII characters"),
         (["--certificate", "missing.pem", "--certificate-key", "missing.key"], "missing.pem cannot be read"),
     ):
         assert run(["transfer", clip, "--actor", "anna", "-o", str(tmp_path / "o.mp4"), *options]) == 2
