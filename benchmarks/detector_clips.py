@@ -55,7 +55,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Dance:
-    """The poses of a source, in pixels of its frames; None where nobody was found."""
+    """The poses of a source, in pixels of its frames; None where no person was found."""
 
     name: str
     size: FrameSize

@@ -9,11 +9,11 @@ from typing import Final
 
 from provenance.credentials.manifest import SOFTWARE, Facts, SyntheticMedia
 from provenance.credentials.media_types import MEDIA_TYPES, sidecar_of
-from provenance.credentials.signing import ContentCredentials
+from provenance.credentials.signing import ContentCredentials, KnownSources
 
 NO_CREDENTIALS: Final = "without Content Credentials (--no-credentials)"
 _PNG_HEADER_BYTES: Final = 33
-"""The signature and the chunk IHDR, behind which other chunks may stand."""
+"""The signature and the chunk IHDR; other chunks may follow."""
 
 
 class FileMarks:
@@ -29,6 +29,7 @@ class FileMarks:
         self.facts = facts
         self.sidecar: Path | None = None
         self._hidden: Path | None = None
+        self._known: KnownSources = {}
 
     @property
     def comment(self) -> str:
@@ -47,7 +48,7 @@ class FileMarks:
             return
         if self.facts is None:
             raise ValueError(f"{name}: what its credentials say was never set")
-        self._hidden = self.credentials.sign(written, name, self.facts)
+        self._hidden = self.credentials.sign(written, name, self.facts, self._known)
 
     def name(self, written: Path, name: Path) -> None:
         """Give a signed file its name, and its sidecar the name that belongs to it. Raises OSError.

@@ -22,6 +22,10 @@ _SETTINGS: Final = {
 }
 
 
+KnownSources = dict[Path, dict[str, Any] | None]
+"""How each source is stated: the words for one that C2PA cannot read; None for one that it reads itself."""
+
+
 class ContentCredentials:
     """Signs files with one identity.
 
@@ -35,7 +39,7 @@ class ContentCredentials:
         try:
             info = c2pa.C2paSignerInfo(identity.algorithm.encode(), identity.chain_pem, identity.key_pem, None)
             self._signer = c2pa.Signer.from_info(info)
-            with _builder("probe", SyntheticMedia(actor="probe", actor_version=0)) as builder:
+            with _builder("probe", SyntheticMedia(actor="probe", actor_version=0), {}) as builder:
                 builder.set_no_embed()
                 builder.sign(self._signer, OTHER_MEDIA_TYPE, io.BytesIO(b"probe"), io.BytesIO())
         except c2pa.C2paError as error:
@@ -43,8 +47,10 @@ class ContentCredentials:
                 f"the certificate of {identity.name!r} cannot sign Content Credentials: {error}"
             ) from error
 
-    def sign(self, written: Path, name: Path, facts: Facts) -> Path | None:
+    def sign(self, written: Path, name: Path, facts: Facts, known: KnownSources | None = None) -> Path | None:
         """Sign a complete file before it gets its `name`.
+
+        known: what was found about the sources; filled, so that the next file with the same ones need not look again.
 
         A container that can hold credentials is replaced by one with them. Of another one, return the hidden file with
         its credentials, which the caller renames to `sidecar_of(name)`. Raises CannotSign, OSError.
@@ -54,7 +60,7 @@ class ContentCredentials:
         media_type = MEDIA_TYPES.get(name.suffix.lower())
         signed = hidden_beside(written.with_name(f"signed-{written.name}"))
         try:
-            with _builder(name.name, facts) as builder, written.open("rb") as unsigned:
+            with _builder(name.name, facts, {} if known is None else known) as builder, written.open("rb") as unsigned:
                 if media_type is None:
                     builder.set_no_embed()
                     signed.write_bytes(builder.sign(self._signer, OTHER_MEDIA_TYPE, unsigned, io.BytesIO()))
@@ -71,15 +77,22 @@ class ContentCredentials:
         return None
 
 
-def _builder(title: str, facts: Facts) -> Any:
+def _builder(title: str, facts: Facts, known: KnownSources) -> Any:
     import c2pa
 
+    for source in facts.sources:
+        if source not in known:
+            known[source] = None if _is_parsed(source) else _named(source)
     manifest = manifest_of(facts, title, VERSION)
-    parsed = [source for source in facts.sources if _is_parsed(source)]
-    manifest["ingredients"] = [_named(source) for source in facts.sources if source not in parsed]
+    manifest["ingredients"] = [found for source in facts.sources if (found := known[source]) is not None]
     builder = c2pa.Builder(manifest, c2pa.Context.from_dict(_SETTINGS))
-    for source in parsed:
-        _add(builder, source)
+    for source in facts.sources:
+        if known[source] is None:
+            try:
+                _add(builder, source)
+            except OSError:  # it is gone since the last file
+                known[source] = _named(source)
+                return _builder(title, facts, known)
     return builder
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import av
 import cv2
+import numpy as np
 import pytest
 
 from client.media.background import chosen_background
+from client.media.frame_folder import FrameFolder
 from client.media.source import Source
 from client.poses.extract import PoseJob, find_poses
 from client.poses.local_estimation import PoseModels
@@ -20,6 +22,8 @@ from client.transfer.job import TransferJob
 from client.transfer.report import TransferReport
 from client.transfer.run import transfer
 from motion.wardrobe.pieces import Wardrobe
+from provenance.credentials.file_marks import FileMarks
+from provenance.credentials.manifest import SyntheticMedia
 from provenance.credentials.media_types import sidecar_of
 from provenance.credentials.reading import Credentials, State, read_credentials
 from provenance.watermark.server_key import key_id
@@ -162,6 +166,18 @@ async def test_a_clip_that_is_gone_costs_no_work(
     monkeypatch.setattr(credentials, "sign", unplugged)
     await danced(cara, clip, out, credentials=credentials)
     assert signed(out).ingredients == (("clip.mp4", False),)
+
+
+def test_a_clip_that_goes_between_two_frames_costs_none(tmp_path: Path, clip: Path) -> None:
+    """The frames before name it with its credentials, those after by its name."""
+    facts = SyntheticMedia(actor="cara", actor_version=1, sources=(clip,))
+    with FrameFolder(tmp_path / "frames", FileMarks(signer(tmp_path), facts)) as folder:
+        folder.write(np.zeros((8, 8, 4), np.uint8), 0)
+        clip.unlink()
+        folder.write(np.zeros((8, 8, 4), np.uint8), 1)
+        folder.keep()
+    frames = [tmp_path / "frames" / f"{number:06d}.png" for number in range(2)]
+    assert [signed(frame).ingredients for frame in frames] == [(("clip.mp4", True),), (("clip.mp4", False),)]
 
 
 async def test_an_overlay_of_joints_is_called_edited(tmp_path: Path, clip: Path) -> None:

@@ -42,7 +42,7 @@ def film(tmp_path: Path, actors: Path) -> Path:
 def test_a_marked_file_is_explained_in_words(
     film: Path, actors: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Who signed, that nobody vouches for the name, which server drew it, and that the consent holds. Exit code 0."""
+    """Who signed, that nothing vouches for the name, which server drew it, that the consent holds. Exit code 0."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     assert run(["verify", str(film), "--actors", str(actors)]) == 0
     said = capsys.readouterr().out

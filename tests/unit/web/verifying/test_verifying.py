@@ -103,7 +103,7 @@ async def test_a_sidecar_comes_first_in_the_body(gateway: Gateway, tmp_path: Pat
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
 async def test_pictures_are_told_by_their_content(gateway: Gateway, suffix: str) -> None:
-    """Nobody says what they are. Unmarked ones are called that, and the orchestrator is not asked."""
+    """Files without credentials are called unmarked, and the orchestrator is not asked."""
     data = cv2.imencode(suffix, scene())[1].tobytes()
     said = await told(gateway, data)
     assert (said["mark"], said["credentials"], said["watermark"], said["server"]) == ("unmarked", None, None, None)
